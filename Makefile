@@ -1,0 +1,26 @@
+# labos: the commands a person types. What they do is in bin/; how the library is built is in src/build.mk.
+# Nothing here needs PostgreSQL's build system before bin/setup has installed it.
+.DEFAULT_GOAL := all
+BUILD = $(MAKE) --no-print-directory -f src/build.mk
+ifdef PG_CONFIG
+export PG_CONFIG
+else
+PG_CONFIG := $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) pg_config)
+export PG_CONFIG
+endif
+
+all:           ## build the library and the extension script
+	@bin/setup build
+	@$(BUILD) all
+install: all   ## install into the PostgreSQL of $PG_CONFIG
+	@$(BUILD) install
+uninstall:
+	@$(BUILD) uninstall
+clean:
+	@! command -v $(PG_CONFIG) >/dev/null || $(BUILD) clean
+	@rm -rf build
+regress: all   ## only the regression tests; T="install formula" picks some
+	@bin/regress $(T)
+help:          ## this list
+	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' Makefile
+.PHONY: all install uninstall clean regress help

@@ -1,0 +1,35 @@
+# Builds the shared library and the extension script with PGXS.
+# Run from the top directory by the Makefile: make -f src/build.mk [all|install]
+EXTENSION  = labos
+LABOS_V   := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" labos.control)
+MODULE_big = labos
+
+# One room a line, in order of dependency (docs/architecture.md).
+OBJS_core     = src/core/errors.o src/core/json.o src/core/uuid7.o src/core/text.o
+OBJS_deploy   = src/deploy/exec_file.o
+OBJS = $(OBJS_core) \
+       $(OBJS_deploy) \
+       src/labos.o
+
+DATA_built = labos--$(LABOS_V).sql
+DATA       = $(wildcard sql/released/labos--*.sql)
+
+# Hidden by src/exports.map, not by -fvisibility: PostgreSQL 15 does not mark its own entry points.
+PG_CPPFLAGS = -I$(CURDIR)/src -DLABOS_VERSION='"$(LABOS_V)"'
+PG_CFLAGS   = -std=gnu99 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
+              $(LABOS_CFLAGS)
+SHLIB_LINK  = -Wl,--version-script=$(CURDIR)/src/exports.map -lcrypto -lsodium -lcrypt -lm $(LABOS_LDFLAGS)
+EXTRA_CLEAN = $(wildcard labos--*.sql) $(wildcard src/*/*.gcda src/*/*.gcno)
+
+# Bitcode would need clang; the gain for functions that call libraries is nil.
+override with_llvm = no
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+labos--$(LABOS_V).sql: labos.control sql/manifest bin/gen-sql $(wildcard sql/code/*.sql sql/schema/m/*.sql sql/schema/r/*.sql)
+	bin/gen-sql $(LABOS_V) > $@.tmp && mv $@.tmp $@
+
+# Headers are few and shared: any change rebuilds all.
+$(OBJS) labos.so: $(wildcard src/*.h src/*/*.h) src/build.mk src/exports.map labos.control
