@@ -1,7 +1,7 @@
 # labos: the commands a person types. What they do is in bin/; how the library is built is in src/build.mk.
 # Nothing here needs PostgreSQL's build system before bin/setup has installed it.
 .DEFAULT_GOAL := all
-BUILD = $(MAKE) --no-print-directory -f src/build.mk
+BUILD = $(MAKE) --no-print-directory -s -j2 -f src/build.mk
 ifdef PG_CONFIG
 export PG_CONFIG
 else
@@ -21,6 +21,15 @@ clean:
 	@rm -rf build
 regress: all   ## only the regression tests; T="install formula" picks some
 	@bin/regress $(T)
+up:            ## a throw-away server: PostgreSQL and PostgREST on loopback; writes .labos/env
+	@bin/setup run
+	@$(BUILD) all
+	@bin/server up
+down:          ## stop it and remove every trace
+	@bin/server down
+check:         ## every test, on temporary servers
+	@bin/setup test
+	@bin/check
 help:          ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' Makefile
-.PHONY: all install uninstall clean regress help
+.PHONY: all install uninstall clean regress up down check help

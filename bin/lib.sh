@@ -21,17 +21,25 @@ pg_config_path() {
 pg_os_user() { if [ "$(id -u)" = 0 ]; then echo postgres; else id -un; fi; }
 as_pg() {
   if [ "$(id -u)" = 0 ]; then
-    runuser -u postgres -- env -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE HOME="${PG_HOME:-/tmp}" "$@"
+    # Not from here: the tree may stand where that user cannot look.
+    runuser -u postgres -- env -C / -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE HOME=/tmp "$@"
   else env -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE "$@"; fi
 }
 
-# scratch_dir NAME: a new directory that the server's user owns.
+# scratch_dir NAME: a new directory that only the server's user can enter: its socket trusts whoever reaches it.
 scratch_dir() {
   local dir
   dir=$(mktemp -d "${TMPDIR:-/tmp}/labos-$1-XXXXXX")
-  chmod 755 "$dir"
   [ "$(id -u)" != 0 ] || chown postgres: "$dir"
   printf '%s\n' "$dir"
+}
+
+# scratch_remove DIR: refuses what scratch_dir did not make.
+scratch_remove() {
+  case ${1##*/} in
+    labos-*-??????) rm -rf "$1" ;;
+    *) die "will not remove $1: it is no scratch directory of ours" ;;
+  esac
 }
 
 # pg_prefix DIR: mirrors the installed server into DIR; prints its bin directory.
@@ -61,33 +69,50 @@ pg_install() {
   done
 }
 
+# free_port: a port of loopback that nobody listens on now.
 free_port() {
-  python3 - <<'P' 2>/dev/null || perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1"); print $s->sockport, "\n"'
-import socket
-s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])
-P
+  perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") or die $!; print $s->sockport, "\n"'
 }
 
-# pg_start DIR BINDIR PORT [setting ...]: makes a cluster in DIR/data (once) and starts it on loopback.
+# A library that does not know a setting of ours warns in every session.
+known_settings() {
+  local line name
+  while read -r line; do
+    name=${line%%[ =]*}
+    case $name in labos.*) ! grep -qaF "$name" "$LABOS_TOP/labos.so" || echo "$line" ;; *) echo "$line" ;; esac
+  done
+}
+
+# pg_start DIR BINDIR PORT [setting ...]: makes a cluster in DIR/data (once) and starts it. Its superuser comes
+# in through the socket in DIR and needs no password; everything over TCP does. PORT 0: no TCP at all.
 pg_start() {
-  local dir=$1 bin=$2 port=$3 s
+  local dir=$1 bin=$2 port=$3 listen=127.0.0.1
   shift 3
+  [ "$port" != 0 ] || { port=5432 listen=''; }
   if [ ! -d "$dir/data" ]; then
-    as_pg "$bin/initdb" -D "$dir/data" -U postgres -E UTF8 --locale=C.UTF-8 -A trust --no-sync >"$dir/initdb.log" 2>&1 \
-      || { cat "$dir/initdb.log" >&2; return 1; }
+    as_pg "$bin/initdb" -D "$dir/data" -U postgres -E UTF8 --locale=C.UTF-8 --auth-local=trust --auth-host=scram-sha-256 --no-sync \
+      >"$dir/initdb.log" 2>&1 || { cat "$dir/initdb.log" >&2; return 1; }
     {
-      echo "listen_addresses = '127.0.0.1'"
       echo "unix_socket_directories = '$dir'"
+      echo "unix_socket_permissions = 0700"
       echo "fsync = off"
       echo "max_connections = 100"
-      echo "labos.trusted_gateways = 'lab_authenticator'"
-      for s in "$@"; do echo "$s"; done
+      printf '%s\n' "labos.trusted_gateways = 'lab_authenticator'" "$@" | known_settings
     } | as_pg tee -a "$dir/data/postgresql.conf" >/dev/null
   fi
-  as_pg "$bin/pg_ctl" -D "$dir/data" -w -t 60 -o "-p $port" -l "$dir/server.log" start >/dev/null \
-    || { tail -20 "$dir/server.log" >&2; return 1; }
+  pg_running "$dir" "$bin" || rm -f "$dir/data/postmaster.pid"
+  as_pg "$bin/pg_ctl" -D "$dir/data" -w -t 60 -o "-p $port -c listen_addresses='$listen'" -l "$dir/server.log" start \
+    >"$dir/start.log" 2>&1 || { tail -20 "$dir/server.log" >&2; return 1; }
+}
+
+# pg_running DIR BINDIR: whether the cluster's postmaster lives; after a crash its number may be another's, or a zombie's.
+pg_running() {
+  local pid
+  [ -f "$1/data/postmaster.pid" ] || return 1
+  pid=$(head -n 1 "$1/data/postmaster.pid")
+  [ "$(readlink "/proc/$pid/exe" 2>/dev/null)" = "$2/postgres" ]
 }
 
 pg_stop() {
-  [ ! -f "$1/data/postmaster.pid" ] || as_pg "$2/pg_ctl" -D "$1/data" -m "${3:-fast}" -w stop >/dev/null
+  ! pg_running "$1" "$2" || as_pg "$2/pg_ctl" -D "$1/data" -m "${3:-fast}" -w stop >/dev/null
 }
