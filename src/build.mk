@@ -6,8 +6,10 @@ MODULE_big = labos
 
 # One room a line, in order of dependency (docs/architecture.md).
 OBJS_core     = src/core/errors.o src/core/json.o src/core/uuid7.o src/core/text.o
+OBJS_parse    = src/parse/asdf.o src/parse/jcamp.o src/parse/csv.o
 OBJS_deploy   = src/deploy/exec_file.o
 OBJS = $(OBJS_core) \
+       $(OBJS_parse) \
        $(OBJS_deploy) \
        src/labos.o
 
