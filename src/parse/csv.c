@@ -35,6 +35,7 @@ typedef struct Csv
 	const char *end;
 	char		delimiter;
 	int			line;			/* of the character at "at" */
+	int			row_line;		/* where the row read last starts */
 	int			width;			/* fields of the first row, 0 before it */
 	Datum	   *fields;
 	bool	   *nulls;
@@ -130,6 +131,7 @@ read_row(Csv *csv)
 	}
 	if (csv->at >= csv->end)
 		return false;
+	csv->row_line = csv->line;
 	for (;;)
 	{
 		if (csv->at < csv->end && *csv->at == '"')
@@ -229,7 +231,6 @@ labos_csv_parse(PG_FUNCTION_ARGS)
 	{
 		Datum		values[COLUMNS];
 		bool		nulls[COLUMNS] = {false, false, false};
-		int			line;
 		int			dims[1];
 		int			lower[1] = {1};
 
@@ -237,14 +238,13 @@ labos_csv_parse(PG_FUNCTION_ARGS)
 		MemoryContextSwitchTo(row_context);
 		if (!read_row(&csv))
 			break;
-		line = csv.line;
 		if (csv.width == 0)
 			csv.width = csv.count;
 		else if (csv.count != csv.width)
-			fail(line, psprintf("the row has %d fields, the first has %d", csv.count, csv.width));
+			fail(csv.row_line, psprintf("the row has %d fields, the first has %d", csv.count, csv.width));
 		dims[0] = csv.count;
 		values[0] = Int32GetDatum(++row);
-		values[1] = Int32GetDatum(line);
+		values[1] = Int32GetDatum(csv.row_line);
 		values[2] = PointerGetDatum(construct_md_array(csv.fields, csv.nulls, 1, dims, lower,
 													   TEXTOID, -1, false, TYPALIGN_INT));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);

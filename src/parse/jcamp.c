@@ -386,7 +386,8 @@ read_form(Reader *r, Span value)
 		if (form.columns < 2)
 			form.y = NULL;
 	}
-	if (p + 1 >= value.end || p[0] != '.' || p[1] != '.' || form.y == NULL || form.y[0] == '\0')
+	if (p + 2 >= value.end || p[0] != '.' || p[1] != '.' || memchr(p, ')', value.end - p) == NULL ||
+		form.y == NULL || form.y[0] == '\0')
 		lb_jcamp_fail(r->line, "the form of the data is not known");
 	return form;
 }
@@ -511,13 +512,20 @@ emit(Reader *r, Block *block, const Table *table)
 
 /* --- data records -------------------------------------------------------- */
 
-/* Scales values in place; NaN stays. */
+/*
+ * Scales values in place; NaN stays.  A factor such as 0.0001 is the rounded
+ * inverse of an integer: dividing by the integer gives 1.1663 where
+ * multiplying gives 1.1663000000000001.
+ */
 static void
-scale(Reader *r, double *values, int n, int stride, double factor)
+scale(Reader *r, double *values, int n, double factor)
 {
-	for (int i = 0; i < n; i += stride)
+	double		inverse = rint(1.0 / factor);
+	bool		divide = fabs(factor) < 1.0 && inverse != 0.0 && isfinite(inverse) && 1.0 / inverse == factor;
+
+	for (int i = 0; i < n; i++)
 	{
-		values[i] *= factor;
+		values[i] = divide ? values[i] / inverse : values[i] * factor;
 		if (isinf(values[i]))
 			lb_jcamp_fail(r->line, "a value is out of range after scaling");
 	}
@@ -539,7 +547,7 @@ static void
 check_abscissa(Reader *r, const LbAsdf *t, double factor, double step, double before, int before_index)
 {
 	double		wanted = before + (t->x_index - before_index) * step;
-	double		slack = fabs(step) + 2 * t->x_resolution * fabs(factor);
+	double		slack = fabs(step) + t->x_resolution * fabs(factor);
 
 	if (fabs(t->x * factor - wanted) > slack * 1.0001)
 		lb_jcamp_fail(r->line, "the abscissa is %.10g where the points before it lead to %.10g",
@@ -585,7 +593,7 @@ read_even_table(Reader *r, Block *block, Table *table)
 		step = (x->last - first) / (t.y.count - 1);
 	if (isnan(step) && t.y.count > 1)
 		lb_jcamp_fail(r->line, "the step of the abscissa is not given");
-	scale(r, t.y.values, t.y.count, 1, table->y_variable.factor);
+	scale(r, t.y.values, t.y.count, table->y_variable.factor);
 	table->x_first = first;
 	table->x_step = isnan(step) ? 0.0 : step;
 	table->y = t.y.values;
@@ -618,8 +626,8 @@ read_point_table(Reader *r, Block *block, Table *table, int columns)
 		x[i] = all.values[i * columns];
 		y[i] = all.values[i * columns + 1];
 	}
-	scale(r, x, n, 1, table->x_variable.factor);
-	scale(r, y, n, 1, table->y_variable.factor);
+	scale(r, x, n, table->x_variable.factor);
+	scale(r, y, n, table->y_variable.factor);
 	for (int i = 0; i < n; i++)
 		if (isnan(x[i]))
 			lb_jcamp_fail(r->line, "point %d has no abscissa", i + 1);
