@@ -5,13 +5,11 @@ LABOS_V   := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" labos.control)
 MODULE_big = labos
 
 # One room a line, in order of dependency (docs/architecture.md).
-OBJS_core     = src/core/errors.o src/core/json.o src/core/uuid7.o src/core/text.o
-OBJS_parse    = src/parse/asdf.o src/parse/jcamp.o src/parse/csv.o
-OBJS_deploy   = src/deploy/exec_file.o
-OBJS = $(OBJS_core) \
-       $(OBJS_parse) \
-       $(OBJS_deploy) \
-       src/labos.o
+OBJS  = src/labos.o
+OBJS += src/core/errors.o src/core/json.o src/core/uuid7.o src/core/text.o
+OBJS += src/identity/claims_json.o src/identity/claims.o src/identity/identity_sql.o src/identity/row_triggers.o
+OBJS += src/parse/asdf.o src/parse/jcamp.o src/parse/csv.o
+OBJS += src/deploy/exec_file.o
 
 DATA_built = labos--$(LABOS_V).sql
 DATA       = $(wildcard sql/released/labos--*.sql)

@@ -41,4 +41,32 @@
 #define palloc0_object(type) ((type *) palloc0(sizeof(type)))
 #endif
 
+/*
+ * JSON callbacks return void in 15 and a result since 16; the lexer is made by
+ * value since 17.  A room that parses includes common/jsonapi.h first.
+ */
+#if PG_VERSION_NUM >= 160000
+#define LbJsonResult JsonParseErrorType
+#define LB_JSON_RETURN return JSON_SUCCESS
+#else
+#define LbJsonResult void
+#define LB_JSON_RETURN return
+#endif
+
+#ifdef JSONAPI_H
+static inline bool
+lb_json_parse(const char *json, size_t length, int encoding, JsonSemAction *actions)
+{
+	JsonParseErrorType result;
+#if PG_VERSION_NUM >= 170000
+	JsonLexContext *lex = makeJsonLexContextCstringLen(NULL, json, length, encoding, true);
+#else
+	JsonLexContext *lex = makeJsonLexContextCstringLen((char *) json, length, encoding, true);
+#endif
+
+	result = pg_parse_json(lex, actions);
+	return result == JSON_SUCCESS;
+}
+#endif
+
 #endif							/* LABOS_COMPAT_H */

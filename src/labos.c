@@ -15,6 +15,7 @@
 #include "utils/guc.h"
 
 #include "compat.h"
+#include "identity/claims.h"
 
 PG_MODULE_MAGIC;
 
@@ -23,6 +24,8 @@ PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
+	lb_identity_init();
+
 	/* After every room has defined its settings: no other labos.* exists. */
 	MarkGUCPrefixReserved("labos");
 }

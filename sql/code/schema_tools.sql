@@ -1,0 +1,137 @@
+/*
+ * Room: schema tools
+ *
+ * How a table gets its policies and its public view: written once, the same
+ * everywhere, so that a catalog test can compare.
+ */
+
+create procedure labos.protect(
+  "table" regclass, prefix text,
+  verbs text[] default '{select,insert,update,delete}', owner name default null)
+  language plpgsql
+  set search_path to pg_catalog, pg_temp
+  set client_min_messages to warning
+as $$
+declare
+  v_verb   text;
+  v_action text;
+  v_using  text;
+  v_check  text;
+  v_owner  name := (select pg_get_userbyid(c.relowner) from pg_class c where c.oid = "table");
+  v_old    name;
+begin
+  if prefix !~ '^[a-z][a-z_]*$' then
+    raise exception 'permission prefix "%" is not lower-case letters and underscores', prefix using errcode = '22023';
+  end if;
+  execute format('alter table %s enable row level security', "table");
+  execute format('alter table %s force row level security', "table");
+  for v_old in
+    select p.polname from pg_policy p
+    where p.polrelid = "table" and p.polname in ('select_own_org', 'insert_own_org', 'update_own_org', 'delete_own_org', 'owner_all')
+  loop
+    execute format('drop policy %I on %s', v_old, "table");
+  end loop;
+  -- FORCE stays on: a definer function or a migration sees rows by this policy, not by being the owner.
+  execute format('create policy owner_all on %s for all to %I using (true) with check (true)', "table", v_owner);
+
+  foreach v_verb in array verbs loop
+    v_action := case v_verb when 'select' then 'read' when 'insert' then 'create' when 'update' then 'update' when 'delete' then 'delete' end;
+    if v_action is null then
+      raise exception 'unknown verb "%"', v_verb using errcode = '22023', hint = 'Verbs are select, insert, update, delete.';
+    end if;
+    v_using := format('org_id = labos.org_for(%L)', prefix || ':' || v_action);
+    v_check := v_using;
+    if owner is not null then
+      v_using := v_using || format(' and %1$I = labos.owner_for(%2$L, %1$I)', owner, prefix || ':' || v_action || '_any');
+      v_check := case v_verb when 'insert' then v_check || format(' and %I = labos.user_id()', owner) else v_using end;
+    end if;
+    execute format('create policy %I on %s for %s to lab_user %s %s', v_verb || '_own_org', "table", v_verb,
+      case when v_verb <> 'insert' then 'using (' || v_using || ')' else '' end,
+      case when v_verb in ('insert', 'update') then 'with check (' || v_check || ')' else '' end);
+  end loop;
+end
+$$;
+comment on procedure labos.protect(regclass, text, text[], name) is
+$$Gives a tenant table its row security in the canonical shape (idempotent)
+
+Enables and forces row security; one permissive policy per verb comparing org_id with labos.org_for('prefix:read|create|update|delete'); owner: a column that must be the caller's unless they hold 'prefix:read_any' (update_any, delete_any); and owner_all for the table's owner. Grants are made by labos.expose.$$;
+revoke all on procedure labos.protect(regclass, text, text[], name) from public;
+
+create procedure labos.expose(
+  name name, insert_columns name[] default null, update_columns name[] default null,
+  deletable boolean default false, prefix text default null, owner name default null, hidden_columns name[] default '{}')
+  language plpgsql
+  set search_path to pg_catalog, pg_temp
+  set client_min_messages to warning
+as $$
+declare
+  v_table    regclass := format('lab_data.%I', name)::regclass;
+  v_hidden   name[] := hidden_columns || '{deleted_at,deleted_by}'::name[];
+  v_soft     boolean := exists (select from pg_attribute a where a.attrelid = v_table and a.attname = 'deleted_at' and not a.attisdropped);
+  v_columns  text := (select string_agg(format('t.%I', a.attname), ', ' order by a.attnum) from pg_attribute a
+                      where a.attrelid = v_table and a.attnum > 0 and not a.attisdropped and a.attname <> all (v_hidden));
+  v_unknown  name;
+  v_key      text;
+  v_column   record;
+begin
+  select c into v_unknown from unnest(insert_columns || update_columns || hidden_columns) c
+  where not exists (select from pg_attribute a where a.attrelid = v_table and a.attname = c and a.attnum > 0 and not a.attisdropped);
+  if v_unknown is not null then
+    raise exception 'table % has no column "%"', v_table, v_unknown using errcode = '42703';
+  end if;
+
+  -- A view may gain columns only at its end; a migration that does otherwise needs a new one.
+  begin
+    execute format('create or replace view lab.%I with (security_invoker = true) as select %s from %s t%s',
+      name, v_columns, v_table, case when v_soft then ' where t.deleted_at is null' else '' end);
+  exception when invalid_table_definition then
+    execute format('drop view lab.%I', name);
+    execute format('create view lab.%I with (security_invoker = true) as select %s from %s t%s',
+      name, v_columns, v_table, case when v_soft then ' where t.deleted_at is null' else '' end);
+  end;
+
+  execute format('comment on view lab.%I is %L', name, obj_description(v_table, 'pg_class'));
+  for v_column in
+    select a.attname, col_description(v_table, a.attnum) as description from pg_attribute a
+    where a.attrelid = v_table and a.attnum > 0 and not a.attisdropped and a.attname <> all (v_hidden)
+  loop
+    execute format('comment on column lab.%I.%I is %L', name, v_column.attname, v_column.description);
+  end loop;
+
+  -- Rights that are not named do not exist. A security_invoker view needs them on the table too.
+  execute format('revoke all on lab.%I, %s from public, lab_anon, lab_user, lab_guest', name, v_table);
+  execute format('grant select on lab.%I to lab_user', name);
+  execute format('grant select (%s) on %s to lab_user',
+    (select string_agg(quote_ident(a.attname), ', ') from pg_attribute a
+     where a.attrelid = v_table and a.attnum > 0 and not a.attisdropped and a.attname <> all (hidden_columns)), v_table);
+  if cardinality(insert_columns) > 0 then
+    v_key := (select string_agg(quote_ident(c), ', ') from unnest(insert_columns) c);
+    execute format('grant insert (%s) on lab.%I to lab_user', v_key, name);
+    execute format('grant insert (%s) on %s to lab_user', v_key, v_table);
+  end if;
+  if cardinality(update_columns) > 0 then
+    v_key := (select string_agg(quote_ident(c), ', ') from unnest(update_columns) c);
+    execute format('grant update (%s) on lab.%I to lab_user', v_key, name);
+    execute format('grant update (%s) on %s to lab_user', v_key, v_table);
+  end if;
+
+  execute format('drop trigger if exists _100_soft_delete on lab.%I', name);
+  if deletable then
+    execute format('grant delete on lab.%I to lab_user', name);
+    if v_soft then
+      if prefix is null then
+        raise exception 'labos.expose(%) needs prefix: who may delete', quote_literal(name) using errcode = '22023';
+      end if;
+      execute format('create trigger _100_soft_delete instead of delete on lab.%I for each row execute function lab_private.tg__soft_delete(%s)',
+        name, concat_ws(', ', quote_literal(prefix || ':delete'), quote_literal(owner)));
+    else
+      execute format('grant delete on %s to lab_user', v_table);
+    end if;
+  end if;
+end
+$$;
+comment on procedure labos.expose(name, name[], name[], boolean, text, name, name[]) is
+$$Makes the public view lab.<name> of the table lab_data.<name> (idempotent)
+
+A security_invoker view with all columns but deleted_at, deleted_by and hidden_columns; live rows only where the table soft-deletes; comments copied; lab_user gets SELECT, and INSERT, UPDATE and DELETE only on what is named. deletable with prefix: DELETE marks the row deleted for holders of 'prefix:delete'; owner: only one's own rows but for holders of 'prefix:delete_any'.$$;
+revoke all on procedure labos.expose(name, name[], name[], boolean, text, name, name[]) from public;

@@ -1,0 +1,556 @@
+/*-------------------------------------------------------------------------
+ *
+ * claims.c
+ *		Who is calling, from exactly three sources, checked against the live
+ *		database.
+ *
+ * Reading the identity costs a pointer read.  What makes it change are the two
+ * settings' assign hooks, a change to users, memberships, roles or sessions
+ * anywhere (a relcache message of lab_private.rbac_epoch), another session
+ * user, and time passing "exp".  Rollback, savepoints, RESET, DISCARD ALL,
+ * pooled connections and parallel workers need nothing of ours: PostgreSQL
+ * keeps settings right in all of them.
+ *
+ * Runs one query (lab_private.identity_load) as the owner of lab_private when
+ * the answer is not known; never inside a check or assign hook.
+ *
+ * IDENTIFICATION
+ *	  src/identity/claims.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "commands/user.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+#include "catalog/pg_namespace.h"
+
+#include "compat.h"
+#include "identity/claims.h"
+#include "identity/claims_json.h"
+#include "identity/identity.h"
+
+/* A gateway's clock may be this far behind ours; PostgREST allows the same. */
+#define EXPIRY_LEEWAY_SECONDS	30
+
+/* The settings. */
+static char *token_setting = NULL;
+static char *claims_setting = NULL;
+static char *trusted_gateways = NULL;
+
+/* What the assign hooks hand over: NULL when unset or not believable. */
+static const LbClaims *token_claims = NULL;
+static const LbClaims *gateway_claims = NULL;
+
+static bool assuming = false;	/* inside lb_identity_assume() */
+static LocalTransactionId sealed_transaction = InvalidLocalTransactionId;
+
+/* The resolved identity; all its memory is in identity_context. */
+static LbIdentity identity;
+static bool identity_known = false;
+static Oid	identity_session_user = InvalidOid;
+static MemoryContext identity_context = NULL;
+static uint64 identity_generation = 1;
+
+/* lab_private.rbac_epoch: its relcache messages say that rights changed. */
+static Oid	epoch_relation = InvalidOid;
+
+static void
+forget_identity(void)
+{
+	identity_known = false;
+	identity_generation++;
+}
+
+static void
+relcache_callback(Datum arg, Oid relation)
+{
+	if (relation == InvalidOid || relation == epoch_relation)
+		forget_identity();
+}
+
+/* Settings ------------------------------------------------------------- */
+
+static bool
+parse_extra(const char *value, void **extra)
+{
+	LbClaims	claims;
+	LbClaims   *copy;
+
+	*extra = NULL;
+	if (value == NULL || value[0] == '\0' || !lb_claims_parse(value, &claims))
+		return true;			/* no identity: an anonymous caller */
+	copy = lb_guc_malloc(sizeof(LbClaims));
+	if (copy == NULL)
+		return false;
+	*copy = claims;
+	*extra = copy;
+	return true;
+}
+
+static bool
+check_token(char **newval, void **extra, GucSource source)
+{
+	if (*newval == NULL || (*newval)[0] == '\0')
+		return true;
+	/* A parallel worker restores what its leader has verified. */
+	if (!assuming && !InitializingParallelWorker)
+	{
+		GUC_check_errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
+		GUC_check_errmsg("labos.token cannot be set");
+		GUC_check_errhint("Call labos.login(token): it verifies.");
+		return false;
+	}
+	return parse_extra(*newval, extra);
+}
+
+static void
+assign_token(const char *newval, void *extra)
+{
+	token_claims = extra;
+	forget_identity();
+}
+
+static const char *
+show_token(void)
+{
+	return token_claims != NULL ? "<set>" : "";
+}
+
+/*
+ * A gateway sets the claims once per transaction.  Whoever tries it again is
+ * code that the gateway was made to run.
+ */
+static bool
+check_claims(char **newval, void **extra, GucSource source)
+{
+	if (*newval == NULL)
+		return true;
+	if (source == PGC_S_SESSION && !InitializingParallelWorker &&
+		IsTransactionState() && MyProc != NULL && lb_identity_from_gateway())
+	{
+		if (sealed_transaction == LB_MY_LXID)
+		{
+			GUC_check_errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
+			GUC_check_errmsg("request.jwt.claims is sealed for this transaction");
+			GUC_check_errdetail("The gateway has already said who is calling.");
+			return false;
+		}
+		sealed_transaction = LB_MY_LXID;
+	}
+	return parse_extra(*newval, extra);
+}
+
+static void
+assign_claims(const char *newval, void *extra)
+{
+	gateway_claims = extra;
+	forget_identity();
+}
+
+static bool
+check_gateways(char **newval, void **extra, GucSource source)
+{
+	char	   *copy = pstrdup(*newval);
+	List	   *names;
+
+	if (!SplitIdentifierString(copy, ',', &names))
+	{
+		GUC_check_errdetail("List of role names is invalid.");
+		return false;
+	}
+	list_free(names);
+	pfree(copy);
+	return true;
+}
+
+static void
+assign_gateways(const char *newval, void *extra)
+{
+	forget_identity();
+}
+
+void
+lb_identity_init(void)
+{
+	DefineCustomStringVariable("labos.trusted_gateways",
+							   "Login roles whose request.jwt.claims are believed, separated by commas.",
+							   "A role listed here can act as any user: only PostgREST's login belongs here.",
+							   &trusted_gateways, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   check_gateways, assign_gateways, NULL);
+	DefineCustomStringVariable("labos.token",
+							   "The identity that labos.login() verified for this transaction.",
+							   NULL, &token_setting, "", PGC_USERSET,
+							   GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							   check_token, assign_token, show_token);
+	DefineCustomStringVariable("request.jwt.claims",
+							   "Claims of the verified token, set by PostgREST once per transaction.",
+							   NULL, &claims_setting, "", PGC_USERSET,
+							   GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
+							   check_claims, assign_claims, NULL);
+	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+}
+
+/* Resolution ----------------------------------------------------------- */
+
+bool
+lb_identity_from_gateway(void)
+{
+	static Oid	known_user = InvalidOid;
+	static char *known_list = NULL;
+	static bool known_answer = false;
+	Oid			session_user = GetSessionUserId();
+	char	   *name;
+	char	   *copy;
+	List	   *names;
+	ListCell   *cell;
+
+	if (trusted_gateways == NULL || trusted_gateways[0] == '\0')
+		return false;
+	if (session_user == known_user && known_list != NULL &&
+		strcmp(known_list, trusted_gateways) == 0)
+		return known_answer;
+
+	name = GetUserNameFromId(session_user, true);
+	if (name == NULL)
+		return false;
+	known_answer = false;
+	copy = pstrdup(trusted_gateways);
+	if (SplitIdentifierString(copy, ',', &names))
+	{
+		foreach(cell, names)
+			if (strcmp(lfirst(cell), name) == 0)
+				known_answer = true;
+		list_free(names);
+	}
+	pfree(copy);
+	pfree(name);
+	if (known_list != NULL)
+		pfree(known_list);
+	known_list = MemoryContextStrdup(TopMemoryContext, trusted_gateways);
+	known_user = session_user;
+	return known_answer;
+}
+
+/* An array of text as sorted-by-the-query C strings in identity_context. */
+static char **
+read_text_array(Datum value, bool isnull, int *n)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	char	  **strings;
+
+	*n = 0;
+	if (isnull)
+		return NULL;
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, n);
+	strings = MemoryContextAlloc(identity_context, sizeof(char *) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+		strings[i] = MemoryContextStrdup(identity_context,
+										 TextDatumGetCString(elements[i]));
+	return strings;
+}
+
+static TimestampTz
+unix_to_timestamp(int64 seconds)
+{
+	return (seconds - ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY)) * USECS_PER_SEC;
+}
+
+/* Who ran before us, while we query as the owner of lab_private. */
+typedef struct OuterUser
+{
+	Oid			user;
+	int			context;
+	bool		pushed_snapshot;
+} OuterUser;
+
+static void
+begin_as(Oid owner, OuterUser *outer)
+{
+	outer->pushed_snapshot = !ActiveSnapshotSet();
+	if (outer->pushed_snapshot)
+		PushActiveSnapshot(GetTransactionSnapshot());
+	GetUserIdAndSecContext(&outer->user, &outer->context);
+	SetUserIdAndSecContext(owner, outer->context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+/* After an error the transaction's abort restores the user. */
+static void
+end_as(const OuterUser *outer)
+{
+	SPI_finish();
+	SetUserIdAndSecContext(outer->user, outer->context);
+	if (outer->pushed_snapshot)
+		PopActiveSnapshot();
+}
+
+/*
+ * Ask lab_private.identity_load() as its schema's owner.  No row: anonymous.
+ * Arguments: source, user, org, session, issued at, login role.
+ */
+static void
+load_identity(const char *source, const LbClaims *claims, Oid owner)
+{
+	Oid			types[6] = {TEXTOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, NAMEOID};
+	Datum		values[6];
+	char		nulls[7] = "      ";
+	NameData	login;
+	OuterUser	outer;
+	char	   *name = GetUserNameFromId(GetSessionUserId(), true);
+
+	namestrcpy(&login, name ? name : "");
+	values[0] = CStringGetTextDatum(source);
+	values[1] = UUIDPGetDatum(&claims->user);
+	values[2] = UUIDPGetDatum(&claims->org);
+	values[3] = UUIDPGetDatum(&claims->session);
+	values[4] = TimestampTzGetDatum(unix_to_timestamp(claims->issued));
+	values[5] = NameGetDatum(&login);
+	if (!claims->has_user)
+		nulls[1] = 'n';
+	if (!claims->has_org)
+		nulls[2] = 'n';
+	if (!claims->has_session)
+		nulls[3] = 'n';
+	if (claims->issued == 0)
+		nulls[4] = 'n';
+
+	begin_as(owner, &outer);
+	if (SPI_execute_with_args("select user_id, org_id, session_id, is_superuser, permissions, roles, reload_at"
+							  " from lab_private.identity_load($1, $2, $3, $4, $5, $6)",
+							  6, types, values, nulls, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "identity query failed");
+
+	if (SPI_processed == 1)
+	{
+		HeapTuple	row = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		Datum		value;
+
+		value = SPI_getbinval(row, desc, 1, &isnull);
+		identity.has_user = !isnull;
+		if (!isnull)
+			identity.user = *DatumGetUUIDP(value);
+		value = SPI_getbinval(row, desc, 2, &isnull);
+		identity.has_org = !isnull;
+		if (!isnull)
+			identity.org = *DatumGetUUIDP(value);
+		value = SPI_getbinval(row, desc, 3, &isnull);
+		identity.has_session = !isnull;
+		if (!isnull)
+			identity.session = *DatumGetUUIDP(value);
+		value = SPI_getbinval(row, desc, 4, &isnull);
+		identity.is_superuser = !isnull && DatumGetBool(value);
+		value = SPI_getbinval(row, desc, 5, &isnull);
+		identity.permissions = read_text_array(value, isnull, &identity.npermissions);
+		value = SPI_getbinval(row, desc, 6, &isnull);
+		identity.roles = read_text_array(value, isnull, &identity.nroles);
+		value = SPI_getbinval(row, desc, 7, &isnull);
+		identity.reload_at = isnull ? 0 : DatumGetTimestampTz(value);
+	}
+
+	end_as(&outer);
+}
+
+/* The owner of lab_private, or InvalidOid while labos is not deployed. */
+static Oid
+private_owner(void)
+{
+	Oid			schema = get_namespace_oid("lab_private", true);
+	HeapTuple	tuple;
+	Oid			owner;
+
+	if (!OidIsValid(schema))
+		return InvalidOid;
+	epoch_relation = get_relname_relid("rbac_epoch", schema);
+	if (!OidIsValid(epoch_relation))
+		return InvalidOid;
+	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+static void
+resolve_identity(void)
+{
+	static bool resolving = false;
+	LbClaims	none = {0};
+	Oid			owner;
+
+	if (identity_context == NULL)
+		identity_context = AllocSetContextCreate(TopMemoryContext, "labos identity",
+												 ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(identity_context);
+	memset(&identity, 0, sizeof(identity));
+	identity.nmembers = -1;
+	identity.presented = token_claims != NULL || gateway_claims != NULL;
+
+	/* The query's own tables have policies that ask who is calling: nobody. */
+	if (resolving || !IsTransactionState())
+		return;
+
+	owner = private_owner();
+	if (OidIsValid(owner))
+	{
+		resolving = true;
+		PG_TRY();
+		{
+			if (token_claims != NULL)
+			{
+				identity.expires = token_claims->expires;
+				load_identity("token", token_claims, owner);
+			}
+			else if (lb_identity_from_gateway())
+			{
+				identity.presented = gateway_claims != NULL && gateway_claims->has_user;
+				if (identity.presented)
+				{
+					identity.expires = gateway_claims->expires;
+					load_identity("gateway", gateway_claims, owner);
+				}
+			}
+			else
+			{
+				identity.presented = false;
+				load_identity("login", &none, owner);
+			}
+		}
+		PG_FINALLY();
+		{
+			resolving = false;
+		}
+		PG_END_TRY();
+	}
+	identity_known = true;
+	identity_session_user = GetSessionUserId();
+	identity_generation++;
+}
+
+const LbIdentity *
+lb_identity_current(void)
+{
+	if (unlikely(!identity_known || identity_session_user != GetSessionUserId() ||
+				 (identity.reload_at != 0 &&
+				  GetCurrentStatementStartTimestamp() >= identity.reload_at)))
+		resolve_identity();
+	if (identity.expires != 0 && identity.has_user &&
+		GetCurrentStatementStartTimestamp() >
+		unix_to_timestamp(identity.expires + EXPIRY_LEEWAY_SECONDS))
+	{
+		identity.has_user = identity.has_org = identity.has_session = false;
+		identity.is_superuser = false;
+		identity.npermissions = identity.nroles = 0;
+		identity_generation++;
+	}
+	return &identity;
+}
+
+static int
+compare_uuids(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(pg_uuid_t));
+}
+
+/* Read once per identity: policies on people ask for row after row. */
+static void
+load_members(void)
+{
+	Oid			types[1] = {UUIDOID};
+	Datum		values[1] = {UUIDPGetDatum(&identity.org)};
+	OuterUser	outer;
+	Oid			owner = private_owner();
+
+	identity.nmembers = 0;
+	if (!OidIsValid(owner))
+		return;
+	begin_as(owner, &outer);
+	if (SPI_execute_with_args("select lab_private.org_members($1)", 1, types, values,
+							  NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "members query failed");
+	if (SPI_processed == 1)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+		Datum	   *elements;
+		int			n;
+
+		deconstruct_array(DatumGetArrayTypeP(value), UUIDOID, UUID_LEN, false, TYPALIGN_CHAR,
+						  &elements, NULL, &n);
+		identity.members = MemoryContextAllocHuge(identity_context, sizeof(pg_uuid_t) * Max(n, 1));
+		for (int i = 0; i < n; i++)
+			identity.members[i] = *DatumGetUUIDP(elements[i]);
+		identity.nmembers = n;
+	}
+	end_as(&outer);
+}
+
+bool
+lb_identity_is_colleague(const pg_uuid_t *user)
+{
+	const LbIdentity *who = lb_identity_current();
+
+	if (!who->has_org)
+		return false;
+	if (who->nmembers < 0)
+		load_members();
+	return identity.nmembers > 0 &&
+		bsearch(user, identity.members, identity.nmembers, sizeof(pg_uuid_t), compare_uuids) != NULL;
+}
+
+uint64
+lb_identity_generation(void)
+{
+	return identity_generation;
+}
+
+void
+lb_identity_assume(const char *claims_json)
+{
+	assuming = true;
+	PG_TRY();
+	{
+		set_config_option("labos.token", claims_json, PGC_USERSET, PGC_S_SESSION,
+						  GUC_ACTION_LOCAL, true, 0, false);
+	}
+	PG_FINALLY();
+	{
+		assuming = false;
+	}
+	PG_END_TRY();
+}
+
+/* Signals every backend at commit that rights have changed. */
+void
+lb_identity_rights_changed(void)
+{
+	Oid			schema = get_namespace_oid("lab_private", true);
+	Oid			relation = OidIsValid(schema) ? get_relname_relid("rbac_epoch", schema) : InvalidOid;
+
+	if (OidIsValid(relation))
+		CacheInvalidateRelcacheByRelid(relation);
+	forget_identity();
+}

@@ -1,0 +1,51 @@
+/*-------------------------------------------------------------------------
+ *
+ * identity.h
+ *		The resolved identity, inside the identity room only.
+ *
+ * IDENTIFICATION
+ *	  src/identity/identity.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef LABOS_IDENTITY_H
+#define LABOS_IDENTITY_H
+
+#include "utils/uuid.h"
+
+typedef struct LbIdentity
+{
+	bool		presented;		/* a token was shown, valid or not */
+	bool		has_user;
+	bool		has_org;
+	bool		has_session;
+	bool		is_superuser;	/* of the installation, not of PostgreSQL */
+	pg_uuid_t	user;
+	pg_uuid_t	org;
+	pg_uuid_t	session;
+	int64		expires;		/* seconds since 1970; 0 = does not expire */
+	int64		reload_at;		/* timestamptz at which rights end by time; 0 = never */
+	int			npermissions;	/* sorted by strcmp */
+	char	  **permissions;
+	int			nroles;
+	char	  **roles;
+	int			nmembers;		/* of the acting organisation, sorted; -1 = not read */
+	pg_uuid_t  *members;
+} LbIdentity;
+
+/* Valid until the next call. */
+extern const LbIdentity *lb_identity_current(void);
+
+/* Changes whenever the answer may have changed: a key for caches. */
+extern uint64 lb_identity_generation(void);
+
+/* Every backend resolves again; at commit for the others. */
+extern void lb_identity_rights_changed(void);
+
+/* Is this person a member of the acting organisation? */
+extern bool lb_identity_is_colleague(const pg_uuid_t *user);
+
+/* Does the identity hold it: itself, resource:*, or *:*? */
+extern bool lb_identity_holds(const LbIdentity *who, const char *permission, int length);
+
+#endif							/* LABOS_IDENTITY_H */

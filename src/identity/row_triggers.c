@@ -1,0 +1,348 @@
+/*-------------------------------------------------------------------------
+ *
+ * row_triggers.c
+ *		The triggers that every record has: stamps with optimistic locking,
+ *		and state machines.
+ *
+ * They stand in the identity room because a stamp names the caller,
+ * and in one file because both rewrite or refuse a row before it is
+ * written and know nothing else of the table.
+ *
+ * IDENTIFICATION
+ *	  src/identity/row_triggers.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_type_d.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "core/errors.h"
+#include "core/json.h"
+#include "identity/claims.h"
+
+/* Attribute numbers of the stamp columns; 0 where the table has none. */
+typedef struct StampColumns
+{
+	Oid			relation;
+	int			created_at;
+	int			created_by;
+	int			updated_at;
+	int			updated_by;
+	int			version;
+} StampColumns;
+
+#define MAX_STAMPS	5
+
+typedef struct RowChange
+{
+	int			n;
+	int			columns[MAX_STAMPS];
+	Datum		values[MAX_STAMPS];
+	bool		nulls[MAX_STAMPS];
+} RowChange;
+
+static void
+set_column(RowChange *change, int column, Datum value, bool isnull)
+{
+	if (column <= 0)
+		return;
+	change->columns[change->n] = column;
+	change->values[change->n] = value;
+	change->nulls[change->n] = isnull;
+	change->n++;
+}
+
+static int
+column_number(TupleDesc desc, const char *name)
+{
+	int			number = SPI_fnumber(desc, name);
+
+	return number > 0 ? number : 0;
+}
+
+static StampColumns *
+stamp_columns(FmgrInfo *flinfo, Relation relation)
+{
+	StampColumns *columns = flinfo->fn_extra;
+	TupleDesc	desc = RelationGetDescr(relation);
+
+	if (columns == NULL)
+		columns = flinfo->fn_extra = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(StampColumns));
+	if (columns->relation != RelationGetRelid(relation))
+	{
+		columns->created_at = column_number(desc, "created_at");
+		columns->created_by = column_number(desc, "created_by");
+		columns->updated_at = column_number(desc, "updated_at");
+		columns->updated_by = column_number(desc, "updated_by");
+		columns->version = column_number(desc, "version");
+		columns->relation = RelationGetRelid(relation);
+	}
+	return columns;
+}
+
+static void
+refuse_stale(int32 current, int32 named)
+{
+	StringInfoData extra;
+
+	initStringInfo(&extra);
+	appendStringInfo(&extra, "\"current_version\": %d, \"your_version\": %d", current, named);
+	lb_refuse(412, "stale_version", extra.data,
+			  "Read the record again, redo the change on it and send its version.",
+			  "the record has changed since version %d", named);
+}
+
+/*
+ * If-Match: "3", W/"3" or 3, on a PATCH or PUT of a table.  Returns 0 without
+ * one; an entity tag that is not ours matches nothing.
+ */
+static int32
+if_match_version(void)
+{
+	const char *method = GetConfigOption("request.method", true, false);
+	const char *path = GetConfigOption("request.path", true, false);
+	char	   *header;
+	char	   *start;
+	char	   *end;
+	long		version;
+
+	if (method == NULL || (strcmp(method, "PATCH") != 0 && strcmp(method, "PUT") != 0) ||
+		path == NULL || strncmp(path, "/rpc/", 5) == 0)
+		return 0;
+	header = lb_request_header("if-match");
+	if (header == NULL || strcmp(header, "*") == 0)
+		return 0;
+	start = strncmp(header, "W/", 2) == 0 ? header + 2 : header;
+	if (*start == '"')
+		start++;
+	version = strtol(start, &end, 10);
+	if (end == start || (*end != '"' && *end != '\0') || version <= 0 || version > PG_INT32_MAX)
+		return -1;
+	return (int32) version;
+}
+
+static void
+check_version(const StampColumns *columns, TupleDesc desc, HeapTuple old, HeapTuple new, RowChange *change)
+{
+	bool		isnull;
+	int32		current = DatumGetInt32(heap_getattr(old, columns->version, desc, &isnull));
+	int32		named = DatumGetInt32(heap_getattr(new, columns->version, desc, &isnull));
+	int32		matched = if_match_version();
+
+	if (isnull || named != current)
+		refuse_stale(current, isnull ? 0 : named);
+	if (matched != 0 && matched != current)
+		refuse_stale(current, Max(matched, 0));
+	set_column(change, columns->version, Int32GetDatum(current + 1), false);
+}
+
+/*
+ * labos.tg__stamp() returns trigger
+ *		before insert or update for each row: fills created_at, created_by,
+ *		updated_at, updated_by and version where the table has them, whatever
+ *		the client sent.
+ *
+ * Errors:	PT412 stale_version when the update names another version, or
+ *			If-Match does
+ */
+PG_FUNCTION_INFO_V1(labos_tg__stamp);
+
+Datum
+labos_tg__stamp(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	StampColumns *columns;
+	TupleDesc	desc;
+	HeapTuple	row;
+	RowChange	change = {0};
+	pg_uuid_t	user;
+	bool		has_user;
+	bool		isnull;
+	Datum		now;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		ereport(ERROR,
+				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				errmsg("tg__stamp must be a row trigger before insert or update"));
+
+	columns = stamp_columns(fcinfo->flinfo, trigger->tg_relation);
+	desc = RelationGetDescr(trigger->tg_relation);
+	has_user = lb_identity_user(&user);
+	now = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+
+	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+	{
+		row = trigger->tg_trigtuple;
+		set_column(&change, columns->created_at, now, false);
+		set_column(&change, columns->created_by, UUIDPGetDatum(&user), !has_user);
+		set_column(&change, columns->version, Int32GetDatum(1), false);
+	}
+	else
+	{
+		HeapTuple	old = trigger->tg_trigtuple;
+		Datum		value;
+
+		row = trigger->tg_newtuple;
+		if (columns->version > 0)
+			check_version(columns, desc, old, row, &change);
+		if (columns->created_at > 0)
+		{
+			value = heap_getattr(old, columns->created_at, desc, &isnull);
+			set_column(&change, columns->created_at, value, isnull);
+		}
+		if (columns->created_by > 0)
+		{
+			value = heap_getattr(old, columns->created_by, desc, &isnull);
+			set_column(&change, columns->created_by, value, isnull);
+		}
+	}
+	set_column(&change, columns->updated_at, now, false);
+	set_column(&change, columns->updated_by, UUIDPGetDatum(&user), !has_user);
+
+	row = heap_modify_tuple_by_cols(row, desc, change.n, change.columns,
+									change.values, change.nulls);
+	return PointerGetDatum(row);
+}
+
+/* State machines ------------------------------------------------------- */
+
+/* Is name one of the comma-separated names in list? */
+static bool
+names_contain(const char *list, const char *name)
+{
+	int			length = strlen(name);
+
+	while (*list != '\0')
+	{
+		int			word = strcspn(list, ",");
+
+		if (word == length && strncmp(list, name, length) == 0)
+			return true;
+		list += word;
+		if (*list == ',')
+			list++;
+	}
+	return false;
+}
+
+/*
+ * The states that may follow "from" ("insert" for a new row): the argument
+ * "from>a,b".  NULL when no argument begins with it.
+ */
+static const char *
+moves_from(Trigger *trigger, const char *from)
+{
+	int			length = strlen(from);
+
+	for (int i = 1; i < trigger->tgnargs; i++)
+		if (strncmp(trigger->tgargs[i], from, length) == 0 && trigger->tgargs[i][length] == '>')
+			return trigger->tgargs[i] + length + 1;
+	return NULL;
+}
+
+static void
+refuse_move(const char *from, const char *to, const char *allowed)
+{
+	StringInfoData extra;
+
+	initStringInfo(&extra);
+	lb_json_member(&extra, "from", from);
+	lb_json_member(&extra, "to", to);
+	appendStringInfoString(&extra, ", \"allowed\": [");
+	while (*allowed != '\0')
+	{
+		int			word = strcspn(allowed, ",");
+
+		appendStringInfo(&extra, "\"%.*s\"", word, allowed);
+		allowed += word;
+		if (*allowed == ',')
+		{
+			allowed++;
+			appendStringInfoString(&extra, ", ");
+		}
+	}
+	appendStringInfoChar(&extra, ']');
+	if (from == NULL)
+		lb_refuse(409, "illegal_transition", extra.data,
+				  "Create the record in its first state and move it from there.",
+				  "a new record cannot be %s", to);
+	lb_refuse(409, "illegal_transition", extra.data,
+			  "DETAIL names the states that can follow.",
+			  "%s cannot become %s", from, to);
+}
+
+/*
+ * labos.tg__state(column, 'from>to,to', ...) returns trigger
+ *		before insert or update for each row: the text column may only move
+ *		along the listed arrows.  A new row has the first state listed, unless
+ *		'insert>a,b' says otherwise.  A null state is left to the column's own
+ *		constraint.
+ *
+ * Errors:	PT409 illegal_transition with from, to, allowed
+ */
+PG_FUNCTION_INFO_V1(labos_tg__state);
+
+Datum
+labos_tg__state(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	Trigger    *trigger;
+	TupleDesc	desc;
+	HeapTuple	row;
+	char	   *to;
+	char	   *from = NULL;
+	const char *allowed;
+	int			column;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(data->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(data->tg_event) || TRIGGER_FIRED_BY_DELETE(data->tg_event) ||
+		data->tg_trigger->tgnargs < 2)
+		ereport(ERROR,
+				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				errmsg("tg__state must be a row trigger before insert or update, with a column and its moves"));
+
+	trigger = data->tg_trigger;
+	desc = RelationGetDescr(data->tg_relation);
+	column = SPI_fnumber(desc, trigger->tgargs[0]);
+	if (column <= 0)
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_COLUMN),
+				errmsg("column \"%s\" does not exist", trigger->tgargs[0]));
+
+	row = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple;
+	to = SPI_getvalue(row, desc, column);
+	if (to == NULL)
+		return PointerGetDatum(row);
+
+	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
+	{
+		from = SPI_getvalue(data->tg_trigtuple, desc, column);
+		if (from != NULL && strcmp(from, to) == 0)
+			return PointerGetDatum(row);
+		allowed = from ? moves_from(trigger, from) : "";
+	}
+	else
+	{
+		allowed = moves_from(trigger, "insert");
+		if (allowed == NULL)
+			allowed = pnstrdup(trigger->tgargs[1], strcspn(trigger->tgargs[1], ">"));
+	}
+	if (allowed == NULL)
+		allowed = "";
+	if (!names_contain(allowed, to))
+		refuse_move(from, to, allowed);
+	return PointerGetDatum(row);
+}
