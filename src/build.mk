@@ -8,6 +8,7 @@ MODULE_big = labos
 OBJS  = src/labos.o
 OBJS += src/core/errors.o src/core/json.o src/core/uuid7.o src/core/text.o
 OBJS += src/identity/claims_json.o src/identity/claims.o src/identity/identity_sql.o src/identity/row_triggers.o
+OBJS += src/types/elements.o src/types/formula_parse.o src/types/formula_value.o src/types/formula.o src/types/formula_ops.o
 OBJS += src/parse/asdf.o src/parse/jcamp.o src/parse/csv.o
 OBJS += src/deploy/exec_file.o
 

@@ -69,4 +69,12 @@ lb_json_parse(const char *json, size_t length, int encoding, JsonSemAction *acti
 }
 #endif
 
+/* Soft errors of input functions come with 16. */
+#if PG_VERSION_NUM >= 160000
+#define lb_ereturn(context, dummy, rest) ereturn(context, dummy, rest)
+#else
+#define lb_ereturn(context, dummy, rest) \
+	do { (void) (context); ereport(ERROR, rest); return (dummy); } while (0)
+#endif
+
 #endif							/* LABOS_COMPAT_H */
