@@ -12,7 +12,7 @@ OBJS += src/types/elements.o src/types/formula_parse.o src/types/formula_value.o
 OBJS += src/parse/asdf.o src/parse/jcamp.o src/parse/csv.o
 OBJS += src/deploy/exec_file.o
 
-DATA_built = labos--$(LABOS_V).sql
+DATA_built = labos--$(LABOS_V).sql labos--0.1--0.2.sql
 DATA       = $(wildcard sql/released/labos--*.sql)
 
 # Hidden by src/exports.map, not by -fvisibility: PostgreSQL 15 does not mark its own entry points.
@@ -31,6 +31,9 @@ include $(PGXS)
 
 labos--$(LABOS_V).sql: labos.control sql/manifest bin/gen-sql $(wildcard sql/code/*.sql sql/schema/m/*.sql sql/schema/r/*.sql)
 	bin/gen-sql $(LABOS_V) > $@.tmp && mv $@.tmp $@
+
+labos--0.1--0.2.sql: labos--$(LABOS_V).sql $(wildcard sql/upgrade/*.sql)
+	bin/gen-sql --upgrade 0.1 0.2 > $@.tmp && mv $@.tmp $@
 
 # Headers are few and shared: any change rebuilds all.
 $(OBJS) labos.so: $(wildcard src/*.h src/*/*.h) src/build.mk src/exports.map labos.control
