@@ -10,6 +10,9 @@ OBJS += src/core/errors.o src/core/json.o src/core/uuid7.o src/core/text.o
 OBJS += src/identity/claims_json.o src/identity/claims.o src/identity/identity_sql.o src/identity/row_triggers.o
 OBJS += src/types/elements.o src/types/formula_parse.o src/types/formula_value.o src/types/formula.o src/types/formula_ops.o
 OBJS += src/parse/asdf.o src/parse/jcamp.o src/parse/csv.o
+OBJS_engine = src/engine/registry.o src/engine/params.o src/engine/draw.o src/engine/stub_meso.o \
+              src/engine/stub_continuum.o src/engine/stub_atomic.o src/engine/engine_sql.o
+OBJS += $(OBJS_engine)
 OBJS += src/deploy/exec_file.o
 
 DATA_built = labos--$(LABOS_V).sql labos--0.1--0.2.sql
@@ -37,3 +40,6 @@ labos--0.1--0.2.sql: labos--$(LABOS_V).sql $(wildcard sql/upgrade/*.sql)
 
 # Headers are few and shared: any change rebuilds all.
 $(OBJS) labos.so: $(wildcard src/*.h src/*/*.h) src/build.mk src/exports.map labos.control
+
+# Stub results are bit-equal everywhere: no fused multiply-add (src/engine/draw.c).
+$(OBJS_engine): override CFLAGS += -ffp-contract=off
