@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# What row security costs: queries under the policy org_id = labos.org_for(permission) as lab_user, beside the same
+# queries with a hand-written WHERE org_id = $1 and no row security, on the same table in the same session, in turn.
+# 1,000,000 rows of 100 organisations. Every figure is the median of 9 rounds of microseconds per execution.
+# Needs PGHOST, PGPORT, PGUSER (a superuser), PGDATABASE of a server with labos deployed (make bench gives one).
+set -euo pipefail
+rows=${LABOS_BENCH_ROWS:-1000000}
+psql -X -q -v ON_ERROR_STOP=1 -v rows="$rows" -A -t <<'SQL'
+set client_min_messages to warning;
+create schema if not exists bench;
+grant usage on schema bench to lab_user;
+create unlogged table bench.item (org_id uuid not null, id uuid not null default labos.uuid_v7(), parent uuid not null, name text not null, amount float8 not null,
+  constraint item_pkey primary key (org_id, id));
+create table bench.parent (org_id uuid not null, id uuid not null, name text, constraint parent_pkey primary key (org_id, id));
+create table bench.grand (org_id uuid not null, id uuid not null, name text, constraint grand_pkey primary key (org_id, id));
+
+-- One organisation we act in, and 99 others.
+insert into lab_data.organizations (name, slug) values ('Bench', 'bench-policy');
+insert into lab_data.users (email, username) values ('bench@policy.test', 'bench-policy');
+insert into lab_data.memberships (org_id, user_id, is_default)
+  select o.id, u.id, true from lab_data.organizations o, lab_data.users u where o.slug = 'bench-policy' and u.username = 'bench-policy';
+insert into lab_data.user_roles (org_id, user_id, role_id)
+  select m.org_id, m.user_id, r.id from lab_data.memberships m join lab_data.users u on u.id = m.user_id, lab_data.roles r
+  where u.username = 'bench-policy' and r.name = 'scientist' and r.org_id is null;
+insert into lab_private.db_logins (rolname, user_id, org_id)
+  select session_user, m.user_id, m.org_id from lab_data.memberships m join lab_data.users u on u.id = m.user_id where u.username = 'bench-policy'
+  on conflict (rolname) do update set user_id = excluded.user_id, org_id = excluded.org_id;
+
+create temporary table orgs as
+  select case when n = 0 then (select o.id from lab_data.organizations o where o.slug = 'bench-policy') else gen_random_uuid() end as id, n
+  from generate_series(0, 99) n;
+insert into bench.grand select o.id, md5('g' || n || i)::uuid, 'g' || i from orgs o, generate_series(1, 10) i;
+insert into bench.parent select o.id, md5('p' || n || i)::uuid, 'p' || i from orgs o, generate_series(1, 100) i;
+insert into bench.item (org_id, parent, name, amount)
+  select o.id, md5('p' || o.n || (i / 100 % 100 + 1))::uuid, 'item ' || i, i from generate_series(0, :rows - 1) i join orgs o on o.n = i % 100;
+vacuum analyze bench.item; vacuum analyze bench.parent; vacuum analyze bench.grand;
+alter table bench.item enable row level security; alter table bench.parent enable row level security; alter table bench.grand enable row level security;
+create policy r on bench.item for select to lab_user using (org_id = labos.org_for('sample:read'));
+create policy i on bench.item for insert to lab_user with check (org_id = labos.org_for('sample:create'));
+create policy r on bench.parent for select to lab_user using (org_id = labos.org_for('sample:read'));
+create policy r on bench.grand for select to lab_user using (org_id = labos.org_for('sample:read'));
+grant select, insert, delete on bench.item to lab_user; grant select on bench.parent, bench.grand to lab_user;
+
+create function bench.run(kind text, under_policy boolean, n integer, org uuid, ids uuid[]) returns float8 language plpgsql as $$
+declare
+  v_start timestamptz;
+  v_rows  bigint;
+  v_row   record;
+begin
+  for v_round in 1..2 loop  -- the first round plans and warms up
+    v_start := clock_timestamp();
+    for v_i in 1 .. case v_round when 1 then least(n, 10) else n end loop
+      if under_policy then
+        case kind
+          when 'point' then select * into v_row from bench.item i where i.id = ids[v_i % cardinality(ids) + 1];
+          when 'page' then select count(*) into v_rows from (select * from bench.item i order by i.org_id, i.id limit 50 offset 0) x;
+          when 'count' then select count(*) into v_rows from bench.item i;
+          when 'join' then select count(g.name) into v_rows from bench.item i join bench.parent p on p.org_id = i.org_id and p.id = i.parent
+                             join bench.grand g on g.org_id = p.org_id where i.id = ids[v_i % cardinality(ids) + 1];
+          when 'insert' then insert into bench.item (org_id, parent, name, amount) values (org, org, 'new', v_i);
+          when 'plan' then execute format('select * from bench.item i where i.id = %L', ids[v_i % cardinality(ids) + 1]) into v_row;
+        end case;
+      else
+        case kind
+          when 'point' then select * into v_row from bench.item i where i.org_id = org and i.id = ids[v_i % cardinality(ids) + 1];
+          when 'page' then select count(*) into v_rows from (select * from bench.item i where i.org_id = org order by i.org_id, i.id limit 50 offset 0) x;
+          when 'count' then select count(*) into v_rows from bench.item i where i.org_id = org;
+          when 'join' then select count(g.name) into v_rows from bench.item i join bench.parent p on p.org_id = i.org_id and p.id = i.parent
+                             join bench.grand g on g.org_id = p.org_id where i.org_id = org and i.id = ids[v_i % cardinality(ids) + 1];
+          when 'insert' then insert into bench.item (org_id, parent, name, amount) values (org, org, 'new', v_i);
+          when 'plan' then execute format('select * from bench.item i where i.org_id = %L and i.id = %L', org, ids[v_i % cardinality(ids) + 1]) into v_row;
+        end case;
+      end if;
+    end loop;
+  end loop;
+  return extract(epoch from clock_timestamp() - v_start) * 1e6 / n;
+end $$;
+grant execute on function bench.run(text, boolean, integer, uuid, uuid[]) to lab_user;
+select id as org from orgs where n = 0 \gset
+select array_agg(id)::text as ids from (select id from bench.item where org_id = :'org' limit 500) x \gset
+create temporary table measured (kind text, round int, under_policy boolean, us float8);
+grant insert on measured to lab_user;
+set jit to off;
+set max_parallel_workers_per_gather to 0;
+
+select format($q$set role lab_user; insert into measured select %1$L, %2$s, true, bench.run(%1$L, true, %3$s, %4$L, %5$L);
+              reset role; insert into measured select %1$L, %2$s, false, bench.run(%1$L, false, %3$s, %4$L, %5$L)$q$,
+              k.kind, r, k.n, :'org', :'ids')
+from (values ('point', 5000), ('page', 1000), ('count', 30), ('join', 1000), ('insert', 1000), ('plan', 1000)) k(kind, n), generate_series(1, 9) r
+order by r, k.kind
+\gexec
+
+select json_build_object('name', 'policy_' || kind, 'unit', 'us', 'ours', round(ours::numeric, 3), 'peer', round(peer::numeric, 3),
+         'peer_name', 'hand-written where org_id = $1', 'ratio', round((ours / peer)::numeric, 3), 'goal', goal, 'met', ours / peer <= goal)
+from (select m.kind, percentile_cont(0.5) within group (order by us) filter (where under_policy) as ours,
+             percentile_cont(0.5) within group (order by us) filter (where not under_policy) as peer
+      from measured m group by m.kind) x
+join (values ('point', 1.20), ('page', 1.08), ('count', 1.02), ('join', 1.05), ('insert', 1.06), ('plan', 1.06)) g(kind, goal) using (kind)
+order by kind;
+drop schema bench cascade;
+SQL
