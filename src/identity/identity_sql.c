@@ -38,14 +38,21 @@
 #define MAX_PERMISSION_LENGTH	128
 #define MAX_REQUEST_ID_LENGTH	128
 
-/* What a call site of has_permission/org_for remembers between rows. */
-typedef struct PermissionCall
+/*
+ * The last answers, by permission: a policy asks the same few again in every
+ * statement, and memory of a call site would live for one statement only.
+ */
+#define ANSWER_SLOTS	64
+
+typedef struct PermissionAnswer
 {
 	uint64		generation;
 	bool		granted;
 	int			length;
 	char		permission[MAX_PERMISSION_LENGTH];
-} PermissionCall;
+} PermissionAnswer;
+
+static PermissionAnswer answers[ANSWER_SLOTS];
 
 static bool
 list_holds(char **sorted, int n, const char *name, int length)
@@ -292,31 +299,31 @@ labos_is_superuser(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(who->has_user && who->is_superuser);
 }
 
-/* Does the caller hold argument 0, remembered per call site? */
+/* Does the caller hold the permission in argument 0? */
 static bool
 call_is_granted(FunctionCallInfo fcinfo, const LbIdentity *who)
 {
 	text	   *permission = PG_GETARG_TEXT_PP(0);
+	const char *name = VARDATA_ANY(permission);
 	int			length = VARSIZE_ANY_EXHDR(permission);
-	PermissionCall *call = fcinfo->flinfo->fn_extra;
 	uint64		generation = lb_identity_generation();
+	PermissionAnswer *answer;
+	uint32		slot = 0;
 
-	if (length > MAX_PERMISSION_LENGTH)
+	if (length == 0 || length > MAX_PERMISSION_LENGTH)
 		return false;
-	if (call == NULL)
+	for (int i = 0; i < length; i++)
+		slot = slot * 31 + (unsigned char) name[i];
+	answer = &answers[slot % ANSWER_SLOTS];
+	if (answer->generation != generation || answer->length != length ||
+		memcmp(answer->permission, name, length) != 0)
 	{
-		call = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(PermissionCall));
-		fcinfo->flinfo->fn_extra = call;
+		answer->granted = lb_identity_holds(who, name, length);
+		memcpy(answer->permission, name, length);
+		answer->length = length;
+		answer->generation = generation;
 	}
-	if (call->generation != generation || call->length != length ||
-		memcmp(call->permission, VARDATA_ANY(permission), length) != 0)
-	{
-		call->granted = lb_identity_holds(who, VARDATA_ANY(permission), length);
-		memcpy(call->permission, VARDATA_ANY(permission), length);
-		call->length = length;
-		call->generation = generation;
-	}
-	return call->granted;
+	return answer->granted;
 }
 
 /*
