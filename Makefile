@@ -2,12 +2,6 @@
 # Nothing here needs PostgreSQL's build system before bin/setup has installed it.
 .DEFAULT_GOAL := all
 BUILD = $(MAKE) --no-print-directory -s -j2 -f src/build.mk
-ifdef PG_CONFIG
-export PG_CONFIG
-else
-PG_CONFIG := $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) pg_config)
-export PG_CONFIG
-endif
 
 all:           ## build the library and the extension script
 	@bin/setup build
@@ -17,8 +11,7 @@ install: all   ## install into the PostgreSQL of $PG_CONFIG
 uninstall:
 	@$(BUILD) uninstall
 clean:
-	@! command -v $(PG_CONFIG) >/dev/null || $(BUILD) clean
-	@rm -rf build
+	@rm -rf build labos.so labos--*.sql src/*.o src/*/*.o src/*/*.gcda src/*/*.gcno test/http/node_modules
 regress: all   ## only the regression tests; T="install formula" picks some
 	@bin/regress $(T)
 up:            ## a throw-away server: PostgreSQL and PostgREST on loopback; writes .labos/env

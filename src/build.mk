@@ -28,7 +28,7 @@ EXTRA_CLEAN = $(wildcard labos--*.sql) $(wildcard src/*/*.gcda src/*/*.gcno)
 # Bitcode would need clang; the gain for functions that call libraries is nil.
 override with_llvm = no
 
-PG_CONFIG ?= pg_config
+PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/15/bin/pg_config) pg_config)
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 

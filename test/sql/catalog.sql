@@ -1,0 +1,322 @@
+-- The deployed schemas keep the house rules: every fault is named, and there is none.
+-- A new table or function that forgets a rule fails here; an exception is a row with its reason below.
+set client_min_messages to warning;
+set search_path to pg_catalog, pg_temp;
+
+-- Exceptions, each with its reason ------------------------------------------
+
+create temp table exempt (rule text, object text, reason text, primary key (rule, object));
+insert into pg_temp.exempt values
+  ('tenant column', 'lab_data.organizations', 'the organisation itself'),
+  ('tenant column', 'lab_data.users', 'one user may belong to many organisations'),
+  ('tenant column', 'lab_data.permissions', 'the vocabulary of the installation'),
+  ('tenant column', 'lab_data.role_permissions', 'belongs to its role'),
+  ('policy shape', 'lab_data.organizations', 'its id is the organisation'),
+  ('policy shape', 'lab_data.users', 'seen through memberships'),
+  ('policy shape', 'lab_data.permissions', 'the same for everybody'),
+  ('policy shape', 'lab_data.roles', 'system roles belong to no organisation');
+
+-- The rules -----------------------------------------------------------------
+
+create function pg_temp.api_roles() returns table (oid oid, rolname name) language sql as
+$$ select r.oid, r.rolname from pg_catalog.pg_roles r where r.rolname in ('lab_anon', 'lab_user', 'lab_guest', 'lab_auditor') $$;
+
+-- Tables of the laboratory; a partition stands for its parent.
+create function pg_temp.tables() returns table (oid oid, name text, has_org boolean) language sql as $$
+  select c.oid, n.nspname || '.' || c.relname,
+         exists (select from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attname = 'org_id' and not a.attisdropped)
+  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  where n.nspname = 'lab_data' and c.relkind in ('r', 'p') and not c.relispartition $$;
+
+create function pg_temp.functions() returns table (oid oid, schema name, name text, body text, definer boolean, config text[], kind "char",
+                                                   owner oid, acl aclitem[], member boolean, args text[]) language sql as $$
+  select p.oid, n.nspname, p.oid::regprocedure::text, p.prosrc, p.prosecdef, p.proconfig, p.prokind, p.proowner,
+         coalesce(p.proacl, acldefault('f', p.proowner)),
+         exists (select from pg_catalog.pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'),
+         p.proargnames
+  from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+  where n.nspname in ('lab', 'lab_data', 'lab_private', 'labos', 'labos_ops') $$;
+
+-- What each API role may do with each relation, column rights included.
+create function pg_temp.rights() returns table (relation oid, role oid, verb text) language sql as $$
+  select c.oid, x.grantee, lower(x.privilege_type)
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace and n.nspname in ('lab', 'lab_data', 'lab_private')
+  cross join lateral aclexplode(c.relacl) x
+  where c.relkind in ('r', 'p', 'v', 'm', 'f')
+  union
+  select a.attrelid, x.grantee, lower(x.privilege_type)
+  from pg_catalog.pg_attribute a
+  join pg_catalog.pg_class c on c.oid = a.attrelid
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace and n.nspname in ('lab', 'lab_data', 'lab_private')
+  cross join lateral aclexplode(a.attacl) x $$;
+
+create function pg_temp.faults() returns table (rule text, object text) language sql set search_path to pg_catalog as $$
+  with found (rule, object, detail) as (
+    -- Row security.
+    select 'row security', t.name, case when c.relrowsecurity then 'not forced' else 'not enabled' end
+    from pg_temp.tables() t join pg_class c on c.oid = t.oid
+    where not (c.relrowsecurity and c.relforcerowsecurity)
+    union all
+    select 'restrictive policy', t.name, p.polname::text
+    from pg_temp.tables() t join pg_policy p on p.polrelid = t.oid where not p.polpermissive
+    union all
+    select 'policy per verb', t.name, format('%s may %s and no policy says which rows', r.rolname, x.verb)
+    from pg_temp.tables() t
+    join pg_temp.rights() x on x.relation = t.oid and x.verb in ('select', 'insert', 'update', 'delete')
+    join pg_temp.api_roles() r on r.oid = x.role
+    where not exists (
+      select from pg_policy p
+      where p.polrelid = t.oid and (r.oid = any (p.polroles) or 0 = any (p.polroles))
+        and p.polcmd = case x.verb when 'select' then 'r' when 'insert' then 'a' when 'update' then 'w' else 'd' end)
+    union all
+    select 'policy name', t.name, p.polname::text
+    from pg_temp.tables() t join pg_policy p on p.polrelid = t.oid
+    where not (p.polname = 'owner_all' and p.polcmd = '*' or p.polcmd <> '*' and p.polname like
+      (case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' else 'delete' end) || '\_%')
+    union all
+    select 'policy shape', t.name, format('%s: %s', p.polname, e.expression)
+    from pg_temp.tables() t
+    join pg_policy p on p.polrelid = t.oid
+    cross join lateral (values (pg_get_expr(p.polqual, t.oid), 'q'), (pg_get_expr(p.polwithcheck, t.oid), 'c')) e(expression, part)
+    where case
+        when p.polname = 'owner_all' then
+          p.polroles is distinct from array['lab_owner'::regrole::oid] or e.expression is distinct from 'true'
+        -- The part that a verb does not have.
+        when (p.polcmd, e.part) in (('r', 'c'), ('d', 'c'), ('a', 'q')) then e.expression is not null
+        when e.expression is null then not (p.polcmd = 'w' and e.part = 'c')
+        else e.expression !~ (
+          '^\(*org_id = labos\.org_for\(''[a-z_]+:[a-z_]+''::text\)\)*'
+          '( AND \(owner_id = labos\.(owner_for\(''[a-z_]+:[a-z_]+''::text, owner_id\)|user_id\(\))\)*)?$') end
+    union all
+    select 'policy for everybody', t.name, p.polname::text
+    from pg_temp.tables() t join pg_policy p on p.polrelid = t.oid where 0 = any (p.polroles)
+
+    -- Keys.
+    union all
+    select 'primary key', t.name, 'has none'
+    from pg_temp.tables() t where not exists (select from pg_index i where i.indrelid = t.oid and i.indisprimary)
+    union all
+    select 'tenant column', t.name, 'has no org_id' from pg_temp.tables() t where not t.has_org
+    union all
+    select 'tenant column', t.name, 'org_id is not "uuid not null"'
+    from pg_temp.tables() t join pg_attribute a on a.attrelid = t.oid and a.attname = 'org_id' and not a.attisdropped
+    where not (a.attnotnull and a.atttypid = 'uuid'::regtype)
+    union all
+    select 'tenant first', t.name, 'no index or key starts with org_id'
+    from pg_temp.tables() t
+    where t.has_org and not exists (
+      select from pg_index i join pg_attribute a on a.attrelid = t.oid and a.attnum = i.indkey[0]
+      where i.indrelid = t.oid and a.attname = 'org_id' and i.indpred is null and i.indisvalid)
+    union all
+    select 'unique index', t.name, i.indexrelid::regclass::text || ' has no org_id'
+    from pg_temp.tables() t join pg_index i on i.indrelid = t.oid
+    where t.has_org and (i.indisunique or i.indisexclusion) and not exists (
+      select from pg_attribute a where a.attrelid = t.oid and a.attname = 'org_id' and a.attnum = any (i.indkey[0:i.indnkeyatts - 1]))
+    union all
+    select 'composite foreign key', t.name, c.conname || ' joins organisations'
+    from pg_temp.tables() t
+    join pg_constraint c on c.conrelid = t.oid and c.contype = 'f' and c.conparentid = 0
+    join pg_temp.tables() f on f.oid = c.confrelid and f.has_org
+    where t.has_org and not exists (
+      select from generate_subscripts(c.conkey, 1) k
+      join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[k] and a.attname = 'org_id'
+      join pg_attribute b on b.attrelid = c.confrelid and b.attnum = c.confkey[k] and b.attname = 'org_id')
+    union all
+    select 'foreign key name', t.name, c.conname || ' is not <row>_<what>'
+    from pg_temp.tables() t
+    join pg_constraint c on c.conrelid = t.oid and c.contype = 'f' and c.conparentid = 0
+    where c.conname like '%\_fkey%'
+      and (select array_agg(a.attname::text) from pg_attribute a where a.attrelid = t.oid and a.attnum = any (c.conkey)) <> '{org_id}'
+    union all
+    select 'foreign key action', t.name, format('%s: on delete %s, on update %s', c.conname, c.confdeltype, c.confupdtype)
+    from pg_temp.tables() t join pg_constraint c on c.conrelid = t.oid and c.contype = 'f'
+    where c.confdeltype not in ('a', 'c') or c.confupdtype <> 'a'
+
+    -- Types that bite: enums cannot be extended and used in one transaction and leak; a time needs its zone.
+    union all
+    select 'column type', t.name, format('%s is %s', a.attname, format_type(a.atttypid, a.atttypmod))
+    from pg_temp.tables() t
+    join pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
+    join pg_type y on y.oid = a.atttypid
+    where y.typtype = 'e' or a.atttypid in ('timestamp'::regtype, 'timetz'::regtype, 'money'::regtype, 'json'::regtype, 'bpchar'::regtype)
+
+    -- Triggers.
+    union all
+    select 'trigger name', t.name, g.tgname::text
+    from pg_temp.tables() t join pg_trigger g on g.tgrelid = t.oid and not g.tgisinternal
+    where g.tgname !~ '^_[0-9]{3}_[a-z0-9_]+$'
+    union all
+    select 'trigger enabled', t.name, g.tgname::text
+    from pg_temp.tables() t join pg_trigger g on g.tgrelid = t.oid and not g.tgisinternal
+    where g.tgenabled <> 'O'
+    union all
+    select 'audit trigger', t.name, 'changes leave no trace'
+    from pg_temp.tables() t
+    where not exists (select from pg_trigger g join pg_proc p on p.oid = g.tgfoid
+                      where g.tgrelid = t.oid and p.proname = 'tg__audit' and g.tgtype & 29 = 29)
+      and exists (select from pg_proc p where p.proname = 'tg__audit')
+    union all
+    select 'stamp trigger', t.name, a.attname || ' is not kept by labos.tg__stamp()'
+    from pg_temp.tables() t
+    join pg_attribute a on a.attrelid = t.oid and a.attname in ('updated_at', 'version') and not a.attisdropped
+    where not exists (select from pg_trigger g join pg_proc p on p.oid = g.tgfoid
+                      where g.tgrelid = t.oid and p.proname = 'tg__stamp' and g.tgname = '_100_stamp')
+
+    -- Views.
+    union all
+    select 'view', c.oid::regclass::text, 'runs with the rights of its owner'
+    from pg_class c
+    where c.relnamespace in ('lab'::regnamespace, 'lab_data'::regnamespace) and c.relkind = 'v'
+      and not coalesce('security_invoker=true' = any (c.reloptions) or 'security_invoker=on' = any (c.reloptions), false)
+    union all
+    select 'schema lab', c.oid::regclass::text, 'is no view'
+    from pg_class c where c.relnamespace = 'lab'::regnamespace and c.relkind not in ('v', 'c', 'i', 'S')
+
+    -- Owners and rights.
+    union all
+    select 'owner', c.oid::regclass::text, pg_get_userbyid(c.relowner)
+    from pg_class c where c.relnamespace in ('lab'::regnamespace, 'lab_data'::regnamespace, 'lab_private'::regnamespace)
+      and c.relkind in ('r', 'p', 'v', 'm', 'S') and c.relowner <> 'lab_owner'::regrole
+    union all
+    select 'owner', f.name, pg_get_userbyid(f.owner)
+    from pg_temp.functions() f where f.schema in ('lab', 'lab_data', 'lab_private') and f.owner <> 'lab_owner'::regrole
+    union all
+    select 'rights of public', x.relation::regclass::text, x.verb from pg_temp.rights() x where x.role = 0
+    union all
+    select 'rights of public', n.nspname, x.privilege_type
+    from pg_namespace n cross join lateral aclexplode(n.nspacl) x
+    where n.nspname in ('lab', 'lab_data', 'lab_private', 'labos', 'labos_ops') and x.grantee = 0
+    union all
+    select 'executable by public', f.name, 'revoke all ... from public'
+    from pg_temp.functions() f cross join lateral aclexplode(f.acl) x
+    where x.grantee = 0 and (f.schema in ('lab', 'lab_data', 'lab_private') or f.definer)
+    union all
+    select 'private', x.relation::regclass::text, format('%s may %s', r.rolname, x.verb)
+    from pg_temp.rights() x join pg_temp.api_roles() r on r.oid = x.role
+    join pg_class c on c.oid = x.relation and c.relnamespace = 'lab_private'::regnamespace
+    union all
+    select 'private', f.name, r.rolname || ' may execute it'
+    from pg_temp.functions() f cross join lateral aclexplode(f.acl) x join pg_temp.api_roles() r on r.oid = x.grantee
+    where f.schema = 'lab_private'
+    union all
+    select 'rights', x.relation::regclass::text, format('%s may %s', r.rolname, x.verb)
+    from pg_temp.rights() x join pg_temp.api_roles() r on r.oid = x.role
+    where x.verb in ('truncate', 'references', 'trigger', 'maintain')
+    union all
+    select 'rights of anon', x.relation::regclass::text, x.verb
+    from pg_temp.rights() x join pg_temp.api_roles() r on r.oid = x.role and r.rolname = 'lab_anon'
+    union all
+    -- What a view does not offer, its table must not either.
+    select 'rights beyond the view', t.name, format('%s may %s the table', r.rolname, x.verb)
+    from pg_temp.tables() t
+    join pg_temp.rights() x on x.relation = t.oid
+    join pg_temp.api_roles() r on r.oid = x.role
+    where not exists (
+      select from pg_depend d
+      join pg_rewrite w on w.oid = d.objid and d.classid = 'pg_rewrite'::regclass
+      join pg_class v on v.oid = w.ev_class and v.relnamespace = 'lab'::regnamespace
+      join pg_temp.rights() y on y.relation = v.oid and y.role = x.role and (y.verb = x.verb or x.verb = 'update' and y.verb = 'delete')
+      where d.refobjid = t.oid and d.refclassid = 'pg_class'::regclass)
+
+    -- Functions.
+    union all
+    select 'definer search_path', f.name, coalesce(array_to_string(f.config, ', '), 'none')
+    from pg_temp.functions() f
+    where f.definer and not coalesce((select c ~ '^search_path="?pg_catalog"?,.*"?pg_temp"?$' from unnest(f.config) c where c like 'search_path=%'), false)
+    union all
+    select 'definer guard', f.name, 'does not begin with labos.require_org_for() or labos.require_permission()'
+    from pg_temp.functions() f
+    where f.definer and f.schema = 'lab'
+      and f.body !~* '^\s*(--[^\n]*\n\s*)*declare\s[^;]*(;[^;]*)*labos\.require_(org_for|permission)\([^;]*;.*\mbegin\M'
+      and f.body !~* '^[^;]*(;[^;]*)*\mbegin\M\s*(--[^\n]*\n\s*)*[^;]*labos\.require_(org_for|permission)\('
+    union all
+    select 'definer organisation', f.name, 'never names org_id'
+    from pg_temp.functions() f where f.definer and f.schema = 'lab' and f.body !~ '\morg_id\M' and f.body ~* '\mlab_data\.'
+    union all
+    select 'search_path', f.name, 'is found by the caller''s search_path'
+    from pg_temp.functions() f
+    join pg_proc p on p.oid = f.oid
+    join pg_language l on l.oid = p.prolang and l.lanname = 'plpgsql'
+    where not exists (select from unnest(f.config) c where c like 'search_path=%')
+    union all
+    select 'argument name', f.name, a.name from pg_temp.functions() f cross join lateral unnest(f.args) a(name)
+    where f.schema = 'lab' and (a.name ~ '^p_' or a.name = '')
+
+    -- Comments: they are the OpenAPI text.
+    union all
+    select 'comment', c.oid::regclass::text, 'missing'
+    from pg_class c
+    where c.relnamespace in ('lab'::regnamespace, 'lab_data'::regnamespace, 'lab_private'::regnamespace, 'labos'::regnamespace)
+      and c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition and obj_description(c.oid, 'pg_class') is null
+    union all
+    select 'comment', f.name, 'missing' from pg_temp.functions() f where obj_description(f.oid, 'pg_proc') is null
+    union all
+    select 'comment', f.name, 'is not a title, an empty line and a text'
+    from pg_temp.functions() f
+    where f.schema = 'lab' and obj_description(f.oid, 'pg_proc') !~ '^[^\n]+\n\n[^\n]'
+    union all
+    select 'comment', y.oid::regtype::text, 'missing'
+    from pg_type y
+    where y.typnamespace in ('lab'::regnamespace, 'lab_data'::regnamespace, 'labos'::regnamespace)
+      and (y.typtype in ('d', 'r') or y.typtype = 'b' and y.typelem = 0) and obj_description(y.oid, 'pg_type') is null
+
+    -- The database.
+    union all
+    select 'database', 'temporary tables', 'everybody may shadow a table'
+    from pg_database d cross join lateral aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x
+    where d.datname = current_database() and x.grantee = 0 and x.privilege_type = 'TEMPORARY'
+    union all
+    select 'gateway', 'lab_authenticator', 'inherits or is more than a login'
+    from pg_roles r where r.rolname = 'lab_authenticator'
+      and (r.rolinherit or r.rolsuper or r.rolbypassrls or r.rolcreaterole or r.rolcreatedb or r.rolreplication)
+    union all
+    select 'gateway', r.rolname, 'bypasses row security'
+    from pg_temp.api_roles() a join pg_roles r on r.oid = a.oid where r.rolsuper or r.rolbypassrls
+  )
+  select f.rule, format('%s: %s', f.object, f.detail) from found f
+  where not exists (select from pg_temp.exempt e where e.rule = f.rule and e.object = f.object)
+  order by 1, 2
+$$;
+
+-- There is no fault.
+select * from pg_temp.faults();
+
+-- Each exception names something that exists.
+select e.rule, e.object from pg_temp.exempt e
+where case when e.object like '%(%' then to_regprocedure(e.object)::oid else to_regclass(e.object)::oid end is null
+order by 1, 2;
+
+-- The rules find what they are there for: a table and a function that forget everything ---------------------------
+begin;
+create type lab_data.bad_state as enum ('on');
+create table lab_data.bad_global (id uuid, at timestamp, state lab_data.bad_state);
+create table lab_data.bad_parents (id uuid, org_id uuid, version integer, constraint bad_parents_pkey primary key (id));
+create table lab_data.bad_children (id uuid, org_id uuid not null, parent_id uuid,
+  constraint bad_children_pkey primary key (org_id, id),
+  constraint bad_children_parent_id_fkey foreign key (parent_id) references lab_data.bad_parents (id) on delete set null);
+alter table lab_data.bad_children enable row level security;
+alter table lab_data.bad_children force row level security;
+create policy some_rows on lab_data.bad_children for select to lab_user using (org_id = labos.org_id() or parent_id is null);
+create policy select_own_org on lab_data.bad_children as restrictive for select using (true);
+create policy owner_all on lab_data.bad_children to lab_user using (true) with check (true);
+grant select, insert (id), truncate on lab_data.bad_children to lab_user;
+grant select on lab_data.bad_children to lab_anon, public;
+create function lab_private.bad_touch() returns trigger language plpgsql as 'begin return new; end';
+create trigger touch before update on lab_data.bad_children for each row execute function lab_private.bad_touch();
+alter table lab_data.bad_children disable trigger touch;
+create view lab.bad_view as select * from lab_data.bad_children;
+create table lab.bad_table (id integer);
+grant select on lab_private.migration to lab_user;
+create function lab.bad_call(p_id uuid) returns bigint language plpgsql security definer as
+  'begin return (select count(*) from lab_data.bad_children c where c.id = p_id); end';
+create function lab.good_call(id uuid) returns bigint language plpgsql security definer set search_path to pg_catalog, labos, pg_temp as
+  'declare v_org uuid := labos.require_org_for(''bad:read''); begin return (select count(*) from lab_data.bad_children c where c.org_id = v_org and c.id = good_call.id); end';
+revoke all on function lab.good_call(uuid) from public;
+alter function lab.good_call(uuid) owner to lab_owner;
+comment on function lab.good_call(uuid) is E'Good call\n\nNothing to say against it.';
+alter role lab_authenticator inherit;
+alter role lab_guest bypassrls;
+select * from pg_temp.faults();
+rollback;
+reset search_path;
