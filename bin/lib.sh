@@ -8,6 +8,10 @@
 LABOS_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 LABOS_PG=${LABOS_PG:-15}
 
+# Downloads and builds that outlive a clean tree; root's must be readable by the server's user.
+if [ "$(id -u)" = 0 ]; then : "${LABOS_CACHE:=/var/cache/labos}"
+else : "${LABOS_CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/labos}"; fi
+
 say() { printf '%s\n' "$*" >&2; }
 die() { say "labos: $*"; exit 1; }
 
