@@ -23,6 +23,22 @@ down:          ## stop it and remove every trace
 check:         ## every test, on temporary servers
 	@bin/setup test
 	@bin/check
+lint:          ## read the sources: scripts, lengths, lists, names, SQL rules
+	@bin/setup lint
+	@bin/lint
+coverage:      ## which lines of src/ the tests reach
+	@bin/setup coverage
+	@bin/coverage
+asan:          ## the regression tests under the address and undefined-behaviour sanitizers
+	@bin/setup asan
+	@bin/sanitize asan
+valgrind:      ## the regression tests under Valgrind (slow)
+	@bin/setup valgrind
+	@bin/sanitize valgrind
+bench:         ## measure against peers; NAME=... picks one; writes bench/results.json
+	@bin/setup bench
+	@$(BUILD) all
+	@bench/run $(NAME)
 help:          ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' Makefile
-.PHONY: all install uninstall clean regress up down check help
+.PHONY: all install uninstall clean regress up down check lint coverage asan valgrind bench help

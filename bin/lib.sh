@@ -63,6 +63,16 @@ pg_prefix() {
   printf '%s\n' "$dir$bindir"
 }
 
+# pg_test_program PATH DIR: a copy in DIR of what the server-side tests come with; the server's user can run it.
+pg_test_program() {
+  local from
+  from=$(dirname "$("$(pg_config_path)" --pgxs)")/../test
+  mkdir -p "$2/program"
+  cp -f "$from/$(dirname "$1")"/* "$2/program/"
+  chmod -R a+rX "$2/program"
+  printf '%s\n' "$2/program/${1##*/}"
+}
+
 # pg_install DIR [TREE]: puts a built labos into the mirror.
 pg_install() {
   local dir=$1 tree=${2:-$LABOS_TOP} config f
@@ -105,7 +115,8 @@ pg_start() {
     } | as_pg tee -a "$dir/data/postgresql.conf" >/dev/null
   fi
   pg_running "$dir" "$bin" || rm -f "$dir/data/postmaster.pid"
-  as_pg "$bin/pg_ctl" -D "$dir/data" -w -t 60 -o "-p $port -c listen_addresses='$listen'" -l "$dir/server.log" start \
+  # shellcheck disable=SC2086
+  as_pg ${LABOS_START:-} "$bin/pg_ctl" -D "$dir/data" -w -t "${LABOS_START_SECONDS:-60}" -o "-p $port -c listen_addresses='$listen'" -l "$dir/server.log" start \
     >"$dir/start.log" 2>&1 || { tail -20 "$dir/server.log" >&2; return 1; }
 }
 
