@@ -114,7 +114,8 @@ pg_start() {
       printf '%s\n' "labos.trusted_gateways = 'lab_authenticator'" "$@" | known_settings
     } | as_pg tee -a "$dir/data/postgresql.conf" >/dev/null
   fi
-  pg_running "$dir" "$bin" || rm -f "$dir/data/postmaster.pid"
+  # What a crash or a reboot left; in a directory of ours nobody else can mean it.
+  pg_running "$dir" "$bin" || rm -f "$dir/data/postmaster.pid" "$dir"/.s.PGSQL.*
   # shellcheck disable=SC2086
   as_pg ${LABOS_START:-} "$bin/pg_ctl" -D "$dir/data" -w -t "${LABOS_START_SECONDS:-60}" -o "-p $port -c listen_addresses='$listen'" -l "$dir/server.log" start \
     >"$dir/start.log" 2>&1 || { tail -20 "$dir/server.log" >&2; return 1; }
