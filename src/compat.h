@@ -33,6 +33,15 @@
 #define LB_MY_LXID (MyProc->lxid)
 #endif
 
+/* A scan of an index takes a place for its statistics since 18. */
+#if PG_VERSION_NUM >= 180000
+#define lb_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, NULL, nkeys, 0)
+#else
+#define lb_index_beginscan(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, nkeys, 0)
+#endif
+
 /* foreach_ptr and friends come with 17; palloc_array with 16. */
 #ifndef palloc_array
 #define palloc_array(type, count) ((type *) palloc(sizeof(type) * (Size) (count)))

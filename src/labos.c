@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
+#include "audit/audit.h"
 #include "compat.h"
 #include "identity/claims.h"
 
@@ -25,6 +26,7 @@ void
 _PG_init(void)
 {
 	lb_identity_init();
+	lb_audit_init();
 
 	/* After every room has defined its settings: no other labos.* exists. */
 	MarkGUCPrefixReserved("labos");

@@ -268,6 +268,11 @@ begin
     end if;
   end if;
 
+  -- A restored or copied database goes on in a new generation of the audit log.
+  if to_regclass('lab_private.audit_gen') is not null then
+    perform labos.audit_open('deploy');
+  end if;
+
   for v_file in
     select f.* from labos.schema_file f
     where f.kind = 'm' and (f.module = 'core' or v_modules is null or f.module = any (v_modules))
@@ -281,6 +286,10 @@ begin
             extract(epoch from clock_timestamp() - v_started) * 1000);
     v_ran := v_ran + 1;
   end loop;
+
+  if to_regclass('lab_private.audit_gen') is not null then
+    perform labos.audit_open('deploy');
+  end if;
 
   for v_file in
     select f.* from labos.schema_file f

@@ -28,6 +28,8 @@
 #include "commands/user.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -336,6 +338,13 @@ load_identity(const char *source, const LbClaims *claims, Oid owner)
 		nulls[4] = 'n';
 
 	begin_as(owner, &outer);
+	/* The first deployment writes (and audits) before the function is there. */
+	if (!OidIsValid(LookupFuncName(list_make2(makeString("lab_private"), makeString("identity_load")),
+								   6, types, true)))
+	{
+		end_as(&outer);
+		return;
+	}
 	if (SPI_execute_with_args("select user_id, org_id, session_id, is_superuser, permissions, roles, reload_at"
 							  " from lab_private.identity_load($1, $2, $3, $4, $5, $6)",
 							  6, types, values, nulls, true, 1) != SPI_OK_SELECT)

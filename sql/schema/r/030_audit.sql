@@ -1,0 +1,178 @@
+/*
+ * Room: audit (access)
+ *
+ * What clients see of the log: the view audit_log, the history, state and
+ * differences of a record, and sealing and verifying for those who may.
+ *
+ * Holds    lab.audit_log, audit_history(), audit_as_of(), audit_diff(), audit_seal()
+ * Needs    m/030_audit, code/audit, r/010_tenancy
+ * Used by  clients
+ */
+
+do $do$
+declare
+  v_table text;
+begin
+  -- No policy for clients: they have no grant either. Partitions have none of their own.
+  foreach v_table in array array['audit_gen', 'audit_table', 'audit_ctx', 'audit_log', 'audit_log_default', 'audit_block', 'audit_tile', 'audit_checkpoint'] loop
+    execute format('alter table lab_private.%I enable row level security', v_table);
+    execute format('alter table lab_private.%I force row level security', v_table);
+    execute format('drop policy if exists owner_all on lab_private.%I', v_table);
+    execute format('create policy owner_all on lab_private.%I to lab_owner using (true) with check (true)', v_table);
+    execute format('revoke all on lab_private.%I from public, lab_anon, lab_user, lab_guest', v_table);
+  end loop;
+end
+$do$;
+
+-- The log, as far as the caller's organisation goes ----------------------------------
+
+/*
+ * A barrier view with the owner's rights, since nobody is granted the log
+ * itself; only lab.audit_log, which runs with the caller's, may be named.
+ */
+create or replace view lab_private.audit_visible with (security_barrier) as
+select l.gen, l.xid, l.n, l.ts, l.op, t.kind, l.rec, l.actor, l.reason, l.payload, l.ctx
+from lab_private.audit_log l
+left join lab_private.audit_table t on t.id = l.tab
+where l.org_id = labos.org_for('audit:read');
+comment on view lab_private.audit_visible is 'The rows of the audit log that the caller may see; behind lab.audit_log.';
+grant select on lab_private.audit_visible to lab_user;
+
+create or replace view lab.audit_log with (security_invoker) as
+select v.gen, v.xid, v.n, v.ts as at,
+       case v.op when 'I' then 'insert' when 'U' then 'update' when 'D' then 'delete' when 'T' then 'truncate'
+                 when 'S' then 'snapshot' when 'X' then 'redaction' else 'event' end as op,
+       v.kind, v.rec as record_id, v.actor as actor_id, v.reason, v.payload as changes
+from lab_private.audit_visible v;
+comment on view lab.audit_log is
+$$The audit trail of the organisation
+
+One row for each change of a record, for holders of `audit:read`; order by `gen.desc,xid.desc,n.desc` for the latest. changes: {"column": value}, for updates {"column": [old, new]}.$$;
+comment on column lab.audit_log.gen is 'Generation of the log: rises when the database was restored or copied.';
+comment on column lab.audit_log.xid is 'Transaction.';
+comment on column lab.audit_log.n is 'Place in the transaction.';
+comment on column lab.audit_log.record_id is 'Id of the record; of records without one, a hash of their key.';
+comment on column lab.audit_log.actor_id is 'The user who signed in; null for the system.';
+revoke all on lab.audit_log from public, lab_anon, lab_user, lab_guest;
+grant select on lab.audit_log to lab_user;
+
+-- One record ---------------------------------------------------------------------------
+
+create or replace function lab_private.audit_kinds(kind text) returns integer[]
+  language sql stable parallel safe set search_path to pg_catalog, pg_temp
+as $$
+  select coalesce(array_agg(t.id), '{}')
+  from lab_private.audit_table t
+  where t.kind in (audit_kinds.kind, audit_kinds.kind || 's')
+$$;
+comment on function lab_private.audit_kinds(text) is 'Definitions of a kind of record, given in singular or plural.';
+
+create or replace function lab.audit_history(kind text, id uuid)
+  returns table (n bigint, at timestamptz, op text, actor uuid, actor_name text, changes json, reason text,
+                 request_id text, ip text, db_role text)
+  language plpgsql stable security definer rows 20
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_org  uuid := labos.require_org_for('audit:read');
+  v_tabs integer[] := lab_private.audit_kinds(kind);
+begin
+  if cardinality(v_tabs) = 0 then
+    raise exception 'kind of record not found' using errcode = 'PT404',
+      detail = json_build_object('code', 'kind_not_found', 'kind', kind)::text,
+      hint = 'A kind is the name of a resource, for example samples.';
+  end if;
+  return query
+  select row_number() over w, l.ts,
+         case l.op when 'I' then 'insert' when 'U' then 'update' when 'D' then 'delete' when 'T' then 'truncate'
+                   when 'S' then 'snapshot' when 'X' then 'redaction' else 'event' end,
+         l.actor, coalesce(u.full_name, u.username), l.payload, l.reason, c.request_id, c.ip, c.db_role
+  from lab_private.audit_log l
+  left join lab_private.audit_ctx c on c.id = l.ctx
+  left join lab_data.users u on u.id = l.actor
+  where l.rec = audit_history.id and l.tab = any (v_tabs) and l.org_id = v_org
+  window w as (order by l.gen, l.ts, l.xid, l.n)
+  order by 1;
+end
+$$;
+comment on function lab.audit_history(text, uuid) is
+$$History of a record
+
+Every version in order: who, when, what (old and new), why and from where. n counts from 1. Errors: 401, 403 without `audit:read`, 404 `kind_not_found`; a record of another organisation has no rows.$$;
+
+create or replace function lab.audit_as_of(kind text, id uuid, at timestamptz default now())
+  returns jsonb
+  language plpgsql stable security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_org   uuid := labos.require_org_for('audit:read');
+  v_tabs  integer[] := lab_private.audit_kinds(kind);
+  v_state jsonb;
+  v_row   record;
+begin
+  for v_row in
+    select l.op, l.payload::jsonb as payload
+    from lab_private.audit_log l
+    where l.rec = audit_as_of.id and l.tab = any (v_tabs) and l.org_id = v_org and l.ts <= audit_as_of.at
+    order by l.gen, l.ts, l.xid, l.n
+  loop
+    if v_row.op in ('I', 'S') then
+      v_state := v_row.payload;
+    elsif v_row.op = 'U' then
+      v_state := coalesce(v_state, '{}')
+        || coalesce((select jsonb_object_agg(e.key, e.value -> 1) from jsonb_each(v_row.payload) e), '{}');
+    elsif v_row.op in ('D', 'T') then
+      v_state := null;
+    end if;
+  end loop;
+  return v_state;
+end
+$$;
+comment on function lab.audit_as_of(text, uuid, timestamptz) is
+$$A record as it was
+
+Its columns at that time, replayed from the audit trail; null when it did not exist. Errors: 401, 403 without `audit:read`.$$;
+
+create or replace function lab.audit_diff(kind text, id uuid, "from" timestamptz, "to" timestamptz default now())
+  returns jsonb
+  language sql stable security invoker
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+  select coalesce(jsonb_object_agg(coalesce(a.key, b.key),
+                                   jsonb_build_array(coalesce(a.value, 'null'), coalesce(b.value, 'null'))), '{}')
+  from jsonb_each(coalesce(lab.audit_as_of(kind, id, "from"), '{}')) a
+  full join jsonb_each(coalesce(lab.audit_as_of(kind, id, "to"), '{}')) b on b.key = a.key
+  where a.value is distinct from b.value
+$$;
+comment on function lab.audit_diff(text, uuid, timestamptz, timestamptz) is
+$$What changed in a record between two times
+
+{"column": [then, later]}. Errors: 401, 403 without `audit:read`.$$;
+
+-- Sealing -------------------------------------------------------------------------------
+
+create or replace function lab.audit_seal()
+  returns jsonb
+  language plpgsql volatile security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_org  uuid := labos.require_org_for('audit:verify');
+  v_made record;
+begin
+  select s.* into v_made from labos.audit_seal() s where v_org is not null;
+  return jsonb_build_object('block', v_made.block, 'entries', v_made.entries, 'size', v_made.size,
+                            'root', encode(v_made.root, 'hex'));
+end
+$$;
+comment on function lab.audit_seal() is
+$$Seal the audit trail
+
+Puts all rows since the last block into the Merkle tree: block (null when there was nothing), entries, size and root of the tree. Errors: 401, 403 without `audit:verify`.$$;
+
+revoke all on function lab_private.audit_kinds(text) from public;
+revoke all on function lab.audit_history(text, uuid), lab.audit_as_of(text, uuid, timestamptz),
+  lab.audit_diff(text, uuid, timestamptz, timestamptz), lab.audit_seal() from public;
+grant execute on function lab.audit_history(text, uuid), lab.audit_as_of(text, uuid, timestamptz),
+  lab.audit_diff(text, uuid, timestamptz, timestamptz), lab.audit_seal() to lab_user;
