@@ -11,6 +11,7 @@ OBJS += src/identity/claims_json.o src/identity/claims.o src/identity/identity_s
 OBJS += src/types/elements.o src/types/formula_parse.o src/types/formula_value.o src/types/formula.o src/types/formula_ops.o
 OBJS += src/audit/merkle.o src/audit/canon.o src/audit/context.o src/audit/buffer.o src/audit/log.o
 OBJS += src/audit/trigger.o src/audit/seal.o
+OBJS += src/types/elements.o src/types/formula_parse.o src/types/formula_value.o src/types/formula.o src/types/formula_ops.o src/types/labcode.o src/types/ops.o
 OBJS += src/parse/asdf.o src/parse/jcamp.o src/parse/csv.o
 OBJS_engine = src/engine/registry.o src/engine/params.o src/engine/draw.o src/engine/stub_meso.o \
               src/engine/stub_continuum.o src/engine/stub_atomic.o src/engine/engine_sql.o

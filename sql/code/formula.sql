@@ -206,16 +206,16 @@ comment on operator labos.&& (labos.formula, text[]) is 'has one of these elemen
 
 create function labos.formula_gin_extract(labos.formula, internal, internal) returns internal
   language c immutable strict parallel safe as 'MODULE_PATHNAME', 'labos_formula_gin_extract';
-create function labos.formula_gin_query(internal, internal, smallint, internal, internal, internal, internal) returns internal
+create function labos.formula_gin_query(labos.formula, internal, smallint, internal, internal, internal, internal) returns internal
   language c immutable strict parallel safe as 'MODULE_PATHNAME', 'labos_formula_gin_query';
-create function labos.formula_gin_consistent(internal, smallint, internal, integer, internal, internal, internal, internal) returns boolean
+create function labos.formula_gin_consistent(internal, smallint, labos.formula, integer, internal, internal, internal, internal) returns boolean
   language c immutable strict parallel safe as 'MODULE_PATHNAME', 'labos_formula_gin_consistent';
-create function labos.formula_gin_triconsistent(internal, smallint, internal, integer, internal, internal, internal) returns "char"
+create function labos.formula_gin_triconsistent(internal, smallint, labos.formula, integer, internal, internal, internal) returns "char"
   language c immutable strict parallel safe as 'MODULE_PATHNAME', 'labos_formula_gin_triconsistent';
 comment on function labos.formula_gin_extract(labos.formula, internal, internal) is 'gin support';
-comment on function labos.formula_gin_query(internal, internal, smallint, internal, internal, internal, internal) is 'gin support';
-comment on function labos.formula_gin_consistent(internal, smallint, internal, integer, internal, internal, internal, internal) is 'gin support';
-comment on function labos.formula_gin_triconsistent(internal, smallint, internal, integer, internal, internal, internal) is 'gin support';
+comment on function labos.formula_gin_query(labos.formula, internal, smallint, internal, internal, internal, internal) is 'gin support';
+comment on function labos.formula_gin_consistent(internal, smallint, labos.formula, integer, internal, internal, internal, internal) is 'gin support';
+comment on function labos.formula_gin_triconsistent(internal, smallint, labos.formula, integer, internal, internal, internal) is 'gin support';
 
 create operator class labos.formula_gin_ops default for type labos.formula using gin as
   operator 1 labos.&&, operator 2 labos.@>, operator 3 labos.<@,
@@ -223,7 +223,7 @@ create operator class labos.formula_gin_ops default for type labos.formula using
   operator 13 labos.<@(labos.formula, text[]),
   function 1 pg_catalog.btint8cmp(bigint, bigint),
   function 2 labos.formula_gin_extract(labos.formula, internal, internal),
-  function 3 labos.formula_gin_query(internal, internal, smallint, internal, internal, internal, internal),
-  function 4 labos.formula_gin_consistent(internal, smallint, internal, integer, internal, internal, internal, internal),
-  function 6 labos.formula_gin_triconsistent(internal, smallint, internal, integer, internal, internal, internal),
+  function 3 labos.formula_gin_query(labos.formula, internal, smallint, internal, internal, internal, internal),
+  function 4 labos.formula_gin_consistent(internal, smallint, labos.formula, integer, internal, internal, internal, internal),
+  function 6 labos.formula_gin_triconsistent(internal, smallint, labos.formula, integer, internal, internal, internal),
   storage bigint;

@@ -38,8 +38,8 @@
 #define CONTAINED_STRATEGY 3
 #define ARRAY_STRATEGY 10
 
-/* Up to this many elements, all subsets are looked up: 255 keys. */
-#define MAX_SUBSET_ELEMENTS 8
+/* Up to this many elements, all subsets are looked up: 1023 keys. */
+#define MAX_SUBSET_ELEMENTS 10
 
 /* What a text array asks for. */
 typedef struct ElementQuery
@@ -421,8 +421,9 @@ subset_keys(const uint8 *codes, int n, int32 *nkeys)
 }
 
 /*
- * labos.formula_gin_query(internal, internal, int2, ...) returns internal
- *		The keys to look up.
+ * labos.formula_gin_query(formula, internal, int2, ...) returns internal
+ *		The keys to look up.  The first argument is a text array for the
+ *		strategies above ARRAY_STRATEGY.
  *
  * SQL:		immutable strict parallel safe
  */
