@@ -17,6 +17,7 @@
 #include "audit/audit.h"
 #include "compat.h"
 #include "identity/claims.h"
+#include "identity/crypto.h"
 
 PG_MODULE_MAGIC;
 
@@ -26,6 +27,7 @@ void
 _PG_init(void)
 {
 	lb_identity_init();
+	lb_identity_crypto_init();
 	lb_audit_init();
 
 	/* After every room has defined its settings: no other labos.* exists. */

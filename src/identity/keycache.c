@@ -1,0 +1,132 @@
+/*-------------------------------------------------------------------------
+ *
+ * keycache.c
+ *		Parsed keys of this backend, found again by their bytes.
+ *
+ * Parsing an asymmetric key costs a hundred times what the signature costs,
+ * so the last CACHE_SIZE keys stay parsed.  An entry is compared with all of
+ * its bytes, not with a digest: two keys are never taken for one another, and
+ * a rotated key simply has other bytes.  The least recently used one goes.
+ *
+ * IDENTIFICATION
+ *	  src/identity/keycache.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <openssl/crypto.h>
+
+#include "common/hashfn.h"
+#include "utils/memutils.h"
+
+#include "identity/key_internal.h"
+
+#define CACHE_SIZE		32
+#define LONGEST_SOURCE	16384
+
+typedef struct Entry
+{
+	uint32		hash;
+	int			kind;			/* 0: JWK text; an LbAlg: shared secret */
+	int			len;
+	char	   *source;			/* in the key's context */
+	LbKey	   *key;
+	uint64		used_at;
+} Entry;
+
+static Entry entries[CACHE_SIZE];
+static uint64 clock_hand = 0;
+static MemoryContext cache_context = NULL;
+
+static LbKey *
+cache_find(int kind, uint32 hash, const char *source, int len)
+{
+	for (int i = 0; i < CACHE_SIZE; i++)
+	{
+		Entry	   *entry = &entries[i];
+
+		if (entry->key != NULL && entry->hash == hash && entry->len == len &&
+			entry->kind == kind &&
+			CRYPTO_memcmp(entry->source, source, len) == 0)
+		{
+			entry->used_at = ++clock_hand;
+			return entry->key;
+		}
+	}
+	return NULL;
+}
+
+/* Takes the key, which lives in cache_context, into the cache. */
+static void
+cache_add(int kind, uint32 hash, const char *source, int len, LbKey *key)
+{
+	Entry	   *oldest = &entries[0];
+	char	   *copy = MemoryContextAlloc(key->context, len);
+
+	memcpy(copy, source, len);
+	for (int i = 1; i < CACHE_SIZE && oldest->key != NULL; i++)
+		if (entries[i].key == NULL || entries[i].used_at < oldest->used_at)
+			oldest = &entries[i];
+	if (oldest->key != NULL)
+	{
+		OPENSSL_cleanse(oldest->source, oldest->len);
+		lb_key_free(oldest->key);
+	}
+	oldest->hash = hash;
+	oldest->kind = kind;
+	oldest->len = len;
+	oldest->source = copy;
+	oldest->key = key;
+	oldest->used_at = ++clock_hand;
+}
+
+static MemoryContext
+enter_cache_context(void)
+{
+	if (cache_context == NULL)
+		cache_context = AllocSetContextCreate(TopMemoryContext, "labos keys",
+											  ALLOCSET_SMALL_SIZES);
+	return MemoryContextSwitchTo(cache_context);
+}
+
+LbKey *
+lb_jwk_cached(const char *json, int len, const char **reason)
+{
+	uint32		hash;
+	LbKey	   *key;
+	MemoryContext caller;
+
+	*reason = NULL;
+	if (len > LONGEST_SOURCE)
+		return lb_jwk_parse(json, len, reason);
+	hash = hash_bytes((const unsigned char *) json, len);
+	key = cache_find(0, hash, json, len);
+	if (key != NULL)
+		return key;
+
+	caller = enter_cache_context();
+	key = lb_jwk_parse(json, len, reason);
+	MemoryContextSwitchTo(caller);
+	if (key != NULL)
+		cache_add(0, hash, json, len, key);
+	return key;
+}
+
+LbKey *
+lb_hmac_key_cached(LbAlg alg, const char *secret, int len)
+{
+	uint32		hash = hash_bytes((const unsigned char *) secret, len);
+	LbKey	   *key = cache_find((int) alg, hash, secret, len);
+	MemoryContext caller;
+
+	if (key != NULL || len == 0 || len > LONGEST_SOURCE ||
+		lb_alg_hmac_size(alg) == 0)
+		return key;
+	caller = enter_cache_context();
+	key = lb_key_new();
+	(void) lb_key_set_secret(key, alg, (const uint8 *) secret, len);
+	MemoryContextSwitchTo(caller);
+	cache_add((int) alg, hash, secret, len, key);
+	return key;
+}
