@@ -7,6 +7,7 @@ set search_path to pg_catalog, pg_temp;
 
 create temp table exempt (rule text, object text, reason text, primary key (rule, object));
 insert into pg_temp.exempt values
+  ('private', 'lab_private.audit_visible', 'the barrier behind lab.audit_log: rows of the caller''s organisation'),
   ('tenant column', 'lab_data.organizations', 'the organisation itself'),
   ('tenant column', 'lab_data.users', 'one user may belong to many organisations'),
   ('tenant column', 'lab_data.permissions', 'the vocabulary of the installation'),
@@ -158,7 +159,7 @@ create function pg_temp.faults() returns table (rule text, object text) language
     union all
     select 'trigger enabled', t.name, g.tgname::text
     from pg_temp.tables() t join pg_trigger g on g.tgrelid = t.oid and not g.tgisinternal
-    where g.tgenabled <> 'O'
+    where g.tgenabled <> case when g.tgname ~ '^_9[0-9]{2}_audit' then 'A' else 'O' end
     union all
     select 'audit trigger', t.name, 'changes leave no trace'
     from pg_temp.tables() t

@@ -253,6 +253,17 @@ call labos.expose('roles');
 call labos.expose('role_permissions');
 call labos.expose('user_roles');
 
+-- audit ------------------------------------------------------------------------------
+
+call labos.audit_enable('lab_data.organizations', policy => '{"org": "id"}');
+-- What every sign-in touches stands in the access log.
+call labos.audit_enable('lab_data.users', policy => '{"ignore": ["last_login_at", "last_login_ip", "failed_login_attempts"]}');
+call labos.audit_enable('lab_data.memberships');
+call labos.audit_enable('lab_data.permissions');
+call labos.audit_enable('lab_data.roles');
+call labos.audit_enable('lab_data.role_permissions');
+call labos.audit_enable('lab_data.user_roles');
+
 -- database logins --------------------------------------------------------------------
 
 create or replace function lab_private.db_login_map(login name, email text, org_slug text) returns void
