@@ -46,6 +46,21 @@ scratch_remove() {
   esac
 }
 
+# scratch_copy DIR: a copy of what git knows and what is new, so that a build there leaves this one as it is.
+scratch_copy() {
+  mkdir -p "$1"
+  {
+    git -C "$LABOS_TOP" ls-files -co --exclude-standard 2>/dev/null \
+      || (cd "$LABOS_TOP" && find . \( -path ./build -o -path ./.git -o -path ./.labos -o -name node_modules \) -prune -o -type f ! -name '*.o' ! -name '*.so' -print)
+  } | while read -r f; do [ ! -e "$LABOS_TOP/$f" ] || printf '%s\n' "$f"; done | tar cf - -C "$LABOS_TOP" -T - | tar xf - -C "$1"
+}
+
+# What pg_regress printed, before PostgreSQL 16 and since: the names that failed; "PASSED FAILED".
+failed_regress() { sed -nE 's/^(test +)?([a-z0-9_]+) +\.\.\. FAILED.*/\2/p; s/^not ok [0-9]+ +[-+] +([a-z0-9_]+).*/\1/p' "$1"; }
+count_regress() {
+  printf '%d %d\n' "$(grep -cE '(\.\.\. ok +[0-9]+ ms|^ok [0-9]+ +[-+] )' "$1")" "$(failed_regress "$1" | wc -l)"
+}
+
 # pg_prefix DIR: mirrors the installed server into DIR; prints its bin directory.
 pg_prefix() {
   local dir=$1 config bindir libdir sharedir f
@@ -93,7 +108,7 @@ known_settings() {
   local line name
   while read -r line; do
     name=${line%%[ =]*}
-    case $name in labos.*) ! grep -qaF "$name" "$LABOS_TOP/labos.so" || echo "$line" ;; *) echo "$line" ;; esac
+    case $name in labos.*) ! grep -qaF "$name" "$1" || echo "$line" ;; *) echo "$line" ;; esac
   done
 }
 
@@ -111,7 +126,7 @@ pg_start() {
       echo "unix_socket_permissions = 0700"
       echo "fsync = off"
       echo "max_connections = 100"
-      printf '%s\n' "labos.trusted_gateways = 'lab_authenticator'" "$@" | known_settings
+      printf '%s\n' "labos.trusted_gateways = 'lab_authenticator'" "$@" | known_settings "$dir/pg$("$(pg_config_path)" --pkglibdir)/labos.so"
     } | as_pg tee -a "$dir/data/postgresql.conf" >/dev/null
   fi
   # What a crash or a reboot left; in a directory of ours nobody else can mean it.
@@ -129,6 +144,10 @@ pg_running() {
   [ "$(readlink "/proc/$pid/exe" 2>/dev/null)" = "$2/postgres" ]
 }
 
+# pg_stop DIR BINDIR [fast|immediate]: what does not end in good time is ended.
 pg_stop() {
-  ! pg_running "$1" "$2" || as_pg "$2/pg_ctl" -D "$1/data" -m "${3:-fast}" -w stop >/dev/null
+  pg_running "$1" "$2" || return 0
+  as_pg "$2/pg_ctl" -D "$1/data" -m "${3:-fast}" -w -t 30 stop >/dev/null 2>&1 && return
+  ! pg_running "$1" "$2" || as_pg "$2/pg_ctl" -D "$1/data" -m immediate -w -t 15 stop >/dev/null 2>&1 && return
+  ! pg_running "$1" "$2" || kill -9 "$(head -n 1 "$1/data/postmaster.pid")"
 }

@@ -3,6 +3,7 @@
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 
+old='' new=''
 cluster old
 cluster new
 laboratory "$old" lab

@@ -17,6 +17,7 @@ library() {
 }
 restart() { pg_stop "$1" "$1/bin" fast; pg_start "$1" "$(readlink "$1/bin")" 0; }
 
+fresh='' server=''
 cluster fresh
 sql "$fresh" postgres -c 'create database lab'
 sql "$fresh" lab -c "set client_min_messages to warning" -c 'create extension labos cascade' -c 'call labos.deploy()'
