@@ -89,3 +89,10 @@ comment on function labos.tg__state() is
 $$Trigger: a state machine
 
 Before insert or update, each row: tg__state('status', 'queued>running,cancelled', ...). The first state listed is the one a new row has, unless 'insert>a,b' is among the arguments. PT409 illegal_transition names from, to and what is allowed.$$;
+
+create function labos.login(token text) returns uuid
+  language c volatile strict parallel unsafe as 'MODULE_PATHNAME', 'labos_login';
+comment on function labos.login(text) is
+$$Signs a SQL client in for this transaction
+
+Verifies an access token of ours (signature, type, times, issuer, audience, live session) and acts as its user until the transaction ends. Send the token as a bind parameter. Errors: 25P01 outside a transaction block, PT401 token_rejected.$$;

@@ -277,16 +277,8 @@ unix_to_timestamp(int64 seconds)
 	return (seconds - ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY)) * USECS_PER_SEC;
 }
 
-/* Who ran before us, while we query as the owner of lab_private. */
-typedef struct OuterUser
-{
-	Oid			user;
-	int			context;
-	bool		pushed_snapshot;
-} OuterUser;
-
-static void
-begin_as(Oid owner, OuterUser *outer)
+void
+lb_identity_begin_as(Oid owner, LbOuterUser *outer)
 {
 	outer->pushed_snapshot = !ActiveSnapshotSet();
 	if (outer->pushed_snapshot)
@@ -298,8 +290,8 @@ begin_as(Oid owner, OuterUser *outer)
 }
 
 /* After an error the transaction's abort restores the user. */
-static void
-end_as(const OuterUser *outer)
+void
+lb_identity_end_as(const LbOuterUser *outer)
 {
 	SPI_finish();
 	SetUserIdAndSecContext(outer->user, outer->context);
@@ -318,7 +310,7 @@ load_identity(const char *source, const LbClaims *claims, Oid owner)
 	Datum		values[6];
 	char		nulls[7] = "      ";
 	NameData	login;
-	OuterUser	outer;
+	LbOuterUser outer;
 	char	   *name = GetUserNameFromId(GetSessionUserId(), true);
 
 	namestrcpy(&login, name ? name : "");
@@ -337,12 +329,12 @@ load_identity(const char *source, const LbClaims *claims, Oid owner)
 	if (claims->issued == 0)
 		nulls[4] = 'n';
 
-	begin_as(owner, &outer);
+	lb_identity_begin_as(owner, &outer);
 	/* The first deployment writes (and audits) before the function is there. */
 	if (!OidIsValid(LookupFuncName(list_make2(makeString("lab_private"), makeString("identity_load")),
 								   6, types, true)))
 	{
-		end_as(&outer);
+		lb_identity_end_as(&outer);
 		return;
 	}
 	if (SPI_execute_with_args("select user_id, org_id, session_id, is_superuser, permissions, roles, reload_at"
@@ -379,12 +371,12 @@ load_identity(const char *source, const LbClaims *claims, Oid owner)
 		identity.reload_at = isnull ? 0 : DatumGetTimestampTz(value);
 	}
 
-	end_as(&outer);
+	lb_identity_end_as(&outer);
 }
 
 /* The owner of lab_private, or InvalidOid while labos is not deployed. */
-static Oid
-private_owner(void)
+Oid
+lb_identity_private_owner(void)
 {
 	Oid			schema = get_namespace_oid("lab_private", true);
 	HeapTuple	tuple;
@@ -422,7 +414,7 @@ resolve_identity(void)
 	if (resolving || !IsTransactionState())
 		return;
 
-	owner = private_owner();
+	owner = lb_identity_private_owner();
 	if (OidIsValid(owner))
 	{
 		resolving = true;
@@ -490,13 +482,13 @@ load_members(void)
 {
 	Oid			types[1] = {UUIDOID};
 	Datum		values[1] = {UUIDPGetDatum(&identity.org)};
-	OuterUser	outer;
-	Oid			owner = private_owner();
+	LbOuterUser outer;
+	Oid			owner = lb_identity_private_owner();
 
 	identity.nmembers = 0;
 	if (!OidIsValid(owner))
 		return;
-	begin_as(owner, &outer);
+	lb_identity_begin_as(owner, &outer);
 	if (SPI_execute_with_args("select lab_private.org_members($1)", 1, types, values,
 							  NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "members query failed");
@@ -514,7 +506,7 @@ load_members(void)
 			identity.members[i] = *DatumGetUUIDP(elements[i]);
 		identity.nmembers = n;
 	}
-	end_as(&outer);
+	lb_identity_end_as(&outer);
 }
 
 bool

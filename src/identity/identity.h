@@ -33,6 +33,20 @@ typedef struct LbIdentity
 	pg_uuid_t  *members;
 } LbIdentity;
 
+/* Who ran before us, while we query as the owner of lab_private. */
+typedef struct LbOuterUser
+{
+	Oid			user;
+	int			context;
+	bool		pushed_snapshot;
+} LbOuterUser;
+
+/* The owner of lab_private, or InvalidOid while labos is not deployed. */
+extern Oid	lb_identity_private_owner(void);
+/* Connects to SPI as owner, with a snapshot; end_as undoes it. */
+extern void lb_identity_begin_as(Oid owner, LbOuterUser *outer);
+extern void lb_identity_end_as(const LbOuterUser *outer);
+
 /* Valid until the next call. */
 extern const LbIdentity *lb_identity_current(void);
 
