@@ -12,8 +12,7 @@ OBJS += src/identity/signature.o src/identity/jwk.o src/identity/jwk_make.o src/
         src/identity/jwk_sql.o src/identity/jwt_sql.o src/identity/pgjwt.o src/identity/crypto_settings.o
 OBJS += src/identity/password.o src/identity/password_policy.o src/identity/common_passwords.o src/identity/password_sql.o
 OBJS += src/identity/secrets.o src/identity/secrets_sql.o
-OBJS += src/core/errors.o src/core/json.o src/core/uuid7.o src/core/text.o
-OBJS += src/identity/claims_json.o src/identity/claims.o src/identity/identity_sql.o src/identity/row_triggers.o src/identity/login.o
+OBJS += src/identity/login.o
 OBJS += src/types/elements.o src/types/formula_parse.o src/types/formula_value.o src/types/formula.o src/types/formula_ops.o
 OBJS += src/audit/merkle.o src/audit/canon.o src/audit/context.o src/audit/buffer.o src/audit/log.o
 OBJS += src/audit/trigger.o src/audit/seal.o

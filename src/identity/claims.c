@@ -47,10 +47,8 @@
 #include "compat.h"
 #include "identity/claims.h"
 #include "identity/claims_json.h"
+#include "identity/crypto.h"
 #include "identity/identity.h"
-
-/* A gateway's clock may be this far behind ours; PostgREST allows the same. */
-#define EXPIRY_LEEWAY_SECONDS	30
 
 /* The settings. */
 static char *token_setting = NULL;
@@ -460,7 +458,7 @@ lb_identity_current(void)
 		resolve_identity();
 	if (identity.expires != 0 && identity.has_user &&
 		GetCurrentStatementStartTimestamp() >
-		unix_to_timestamp(identity.expires + EXPIRY_LEEWAY_SECONDS))
+		unix_to_timestamp(identity.expires + lb_setting_jwt_leeway))
 	{
 		identity.has_user = identity.has_org = identity.has_session = false;
 		identity.is_superuser = false;

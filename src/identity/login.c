@@ -132,7 +132,7 @@ labos_login(PG_FUNCTION_ARGS)
 	if (key == NULL)
 		refuse(reason ? reason : "unusable key");
 
-	how.leeway = labos_jwt_leeway;
+	how.leeway = lb_setting_jwt_leeway;
 	how.need_expiry = true;
 	how.typ = "at+jwt";
 	status = lb_jwt_verify(data, length, key, &how, &jwt);
