@@ -13,7 +13,6 @@ OBJS += src/identity/signature.o src/identity/jwk.o src/identity/jwk_make.o src/
 OBJS += src/identity/password.o src/identity/password_policy.o src/identity/common_passwords.o src/identity/password_sql.o
 OBJS += src/identity/secrets.o src/identity/secrets_sql.o
 OBJS += src/identity/login.o
-OBJS += src/types/elements.o src/types/formula_parse.o src/types/formula_value.o src/types/formula.o src/types/formula_ops.o
 OBJS += src/audit/merkle.o src/audit/canon.o src/audit/context.o src/audit/buffer.o src/audit/log.o
 OBJS += src/audit/trigger.o src/audit/seal.o
 OBJS += src/types/elements.o src/types/formula_parse.o src/types/formula_value.o src/types/formula.o src/types/formula_ops.o src/types/labcode.o src/types/ops.o
@@ -22,6 +21,7 @@ OBJS_engine = src/engine/registry.o src/engine/params.o src/engine/draw.o src/en
               src/engine/stub_continuum.o src/engine/stub_atomic.o src/engine/engine_sql.o
 OBJS += $(OBJS_engine)
 OBJS += src/deploy/exec_file.o
+OBJS := $(sort $(OBJS))
 
 DATA_built = labos--$(LABOS_V).sql labos--0.1--0.2.sql
 DATA       = $(wildcard sql/released/labos--*.sql)
