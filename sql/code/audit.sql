@@ -59,6 +59,16 @@ $$Seals new audit rows into a block of the Merkle tree (owner of the log, superu
 Rows of transactions that became visible since the last block, never those of the calling one. No writer waits for it; a second sealer does. block is null when there was nothing to seal. Errors: 42501, 25000 not read committed, LB301 no open generation, XX001 the tree is damaged.$$;
 revoke all on function labos.audit_seal() from public;
 
+create function labos.audit_verify(from_block bigint default 1, to_block bigint default null,
+    out ok boolean, out blocks bigint, out entries bigint, out unsealed bigint,
+    out bad_block bigint, out bad_entry bigint, out bad_xid bigint, out bad_n integer, out reason text)
+  language c stable parallel unsafe as 'MODULE_PATHNAME', 'labos_audit_verify';
+comment on function labos.audit_verify(bigint, bigint) is
+$$Recomputes the audit log: rows, tree, blocks (owner of the log, superuser)
+
+ok, how much was looked at, how many rows wait to be sealed, and the first fault: block, entry (leaf index), transaction and place in it, reason. With to_block null also the registers and rows after the last block. Errors: 42501, 22023.$$;
+revoke all on function labos.audit_verify(bigint, bigint) from public;
+
 create function labos.audit_open(reason text) returns smallint
   language plpgsql volatile set search_path to pg_catalog, pg_temp
 as $$

@@ -64,6 +64,8 @@ extern void lb_audit_context_xact(bool committed);
 /* Fills xid, n, ts and actor of an entry, then buffers it. */
 extern void lb_audit_append(AuditEntry *entry);
 
+extern bool lb_audit_is_nil(const pg_uuid_t *uuid);
+
 /* Writes what the current (sub)transaction level has buffered. */
 extern void lb_audit_flush(void);
 

@@ -207,8 +207,8 @@ text_datum(const char *text, int len)
 	return PointerGetDatum(bytes);
 }
 
-static bool
-is_nil(const pg_uuid_t *uuid)
+bool
+lb_audit_is_nil(const pg_uuid_t *uuid)
 {
 	static const pg_uuid_t nil = {{0}};
 
@@ -244,9 +244,9 @@ lb_audit_append(AuditEntry *entry)
 	values[8] = UUIDPGetDatum(&entry->org);
 	values[9] = UUIDPGetDatum(&entry->actor);
 	/* The nil uuid and null have the same leaf: only null is stored. */
-	nulls[7] = !entry->has_rec || is_nil(&entry->rec);
-	nulls[8] = !entry->has_org || is_nil(&entry->org);
-	nulls[9] = !entry->has_actor || is_nil(&entry->actor);
+	nulls[7] = !entry->has_rec || lb_audit_is_nil(&entry->rec);
+	nulls[8] = !entry->has_org || lb_audit_is_nil(&entry->org);
+	nulls[9] = !entry->has_actor || lb_audit_is_nil(&entry->actor);
 	nulls[10] = entry->reason == NULL;
 	nulls[11] = entry->payload == NULL;
 	if (!nulls[10])

@@ -35,3 +35,8 @@ delete from audit_test.things where name = 'by sam';
 reset role;
 select op, payload::jsonb - 'id' - 'org_id' as payload, actor = test.id_of('sam') as by_sam, org_id = test.org_of('sam') as in_alpha
 from audit_test.log where kind = 'things' and op <> 'S' order by xid, n;
+
+-- Sealing takes what is visible; the tree verifies; nothing is left.
+select block is not null as made, entries > 0 as some, size = entries as all_in_one from labos.audit_seal();
+select ok, blocks, unsealed, reason from labos.audit_verify();
+select block, entries from labos.audit_seal();

@@ -4,7 +4,7 @@
  * What clients see of the log: the view audit_log, the history, state and
  * differences of a record, and sealing and verifying for those who may.
  *
- * Holds    lab.audit_log, audit_history(), audit_as_of(), audit_diff(), audit_seal()
+ * Holds    lab.audit_log, audit_history(), audit_as_of(), audit_diff(), audit_seal(), audit_verify()
  * Needs    m/030_audit, code/audit, r/010_tenancy
  * Used by  clients
  */
@@ -150,7 +150,7 @@ $$What changed in a record between two times
 
 {"column": [then, later]}. Errors: 401, 403 without `audit:read`.$$;
 
--- Sealing -------------------------------------------------------------------------------
+-- Sealing and verifying -------------------------------------------------------------------------------
 
 create or replace function lab.audit_seal()
   returns jsonb
@@ -171,8 +171,29 @@ $$Seal the audit trail
 
 Puts all rows since the last block into the Merkle tree: block (null when there was nothing), entries, size and root of the tree. Errors: 401, 403 without `audit:verify`.$$;
 
+create or replace function lab.audit_verify(from_block bigint default 1, to_block bigint default null)
+  returns jsonb
+  language plpgsql volatile security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_org  uuid := labos.require_org_for('audit:verify');
+  v_seen record;
+begin
+  select v.* into v_seen from labos.audit_verify(from_block, to_block) v where v_org is not null;
+  return jsonb_build_object('ok', v_seen.ok, 'blocks', v_seen.blocks, 'entries', v_seen.entries, 'unsealed', v_seen.unsealed)
+    || case when v_seen.ok then '{}' else
+         jsonb_build_object('bad_block', v_seen.bad_block, 'bad_entry', v_seen.bad_entry, 'bad_xid', v_seen.bad_xid,
+                            'bad_n', v_seen.bad_n, 'reason', v_seen.reason) end;
+end
+$$;
+comment on function lab.audit_verify(bigint, bigint) is
+$$Verify the audit trail
+
+Recomputes every hash from the stored rows: ok, or the first fault with its place and reason (row changed, row missing, row inserted, block changed, block missing, tile changed, ...). Errors: 400 for a wrong range, 401, 403 without `audit:verify`.$$;
+
 revoke all on function lab_private.audit_kinds(text) from public;
 revoke all on function lab.audit_history(text, uuid), lab.audit_as_of(text, uuid, timestamptz),
-  lab.audit_diff(text, uuid, timestamptz, timestamptz), lab.audit_seal() from public;
+  lab.audit_diff(text, uuid, timestamptz, timestamptz), lab.audit_seal(), lab.audit_verify(bigint, bigint) from public;
 grant execute on function lab.audit_history(text, uuid), lab.audit_as_of(text, uuid, timestamptz),
-  lab.audit_diff(text, uuid, timestamptz, timestamptz), lab.audit_seal() to lab_user;
+  lab.audit_diff(text, uuid, timestamptz, timestamptz), lab.audit_seal(), lab.audit_verify(bigint, bigint) to lab_user;
