@@ -29,6 +29,7 @@
 
 #include "core/json.h"
 #include "engine/engine.h"
+#include "types/formula.h"
 
 #define MAX_PROBLEMS 50			/* then one more says that there are more */
 #define SHOWN_BYTES 60			/* of an unknown name in path and message */
@@ -181,42 +182,54 @@ check_choice(Report *report, const ParamSpec *spec, const char *path,
 }
 
 /*
- * The shape of a formula: letters, digits, dots and brackets, beginning with a
- * capital or a bracket.  Whether its symbols are elements is not asked here.
+ * A formula, reduced and in Hill order: "Fe4O6" and "O3Fe2" are one material.
  */
 static void
 check_formula(Report *report, const ParamSpec *spec, const char *path,
 			  const JsonbValue *value, ParamValue *result)
 {
-	const char *text = value->val.string.val;
-	int			len;
+	LbComposition composition;
+	LbFormulaError error;
+	LbFormula  *formula;
+	uint8		codes[LB_ELEMENTS];
+	int			ncodes;
+	StringInfoData text;
 
 	if (value->type != jbvString)
 	{
 		complain(report, path, "wrong_type", "must be a string");
 		return;
 	}
-	len = value->val.string.len;
-	if (len < 1 || len > LB_ENGINE_MAX_TEXT)
+	if (value->val.string.len < 1 || value->val.string.len > LB_ENGINE_MAX_TEXT)
 	{
 		complain(report, path, "wrong_length", "must have 1 to %d bytes, not %d",
-				 LB_ENGINE_MAX_TEXT, len);
+				 LB_ENGINE_MAX_TEXT, value->val.string.len);
 		return;
 	}
-	for (int i = 0; i < len; i++)
+	if (!lb_formula_parse(value->val.string.val, value->val.string.len,
+						  &composition, &error))
 	{
-		char		c = text[i];
-		bool		upper = c >= 'A' && c <= 'Z';
-		bool		inner = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-			c == '.' || c == ')' || c == ']';
-
-		if (upper || c == '(' || c == '[' || (i > 0 && inner))
-			continue;
-		complain(report, path, "not_a_formula",
-				 "must be a chemical formula such as \"Fe2O3\"");
+		complain(report, path, "not_a_formula", "must be a formula such as \"Fe2O3\": %s",
+				 error.problem);
 		return;
 	}
-	result->text = pnstrdup(text, len);
+	if (composition.charge != 0)
+	{
+		complain(report, path, "not_a_formula", "must not have a charge");
+		return;
+	}
+	formula = lb_formula_reduce(lb_formula_pack(&composition));
+	ncodes = lb_formula_hill(formula, codes);
+	initStringInfo(&text);
+	for (int i = 0; i < ncodes; i++)
+	{
+		double		amount = lb_formula_amount(formula, codes[i]);
+
+		appendStringInfoString(&text, lb_elements[codes[i]].symbol);
+		if (amount != 1.0)
+			lb_json_number(&text, amount);
+	}
+	result->text = text.data;
 }
 
 static void

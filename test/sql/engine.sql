@@ -57,6 +57,7 @@ from (select * from golden where seed between -1000 and 1000) g, generate_series
 -- Defaults spelled out, 1 for 1.0, another order of keys and null for absent are the same run; another seed is not.
 select labos.engine_run('PF', '{"composition": 0.3, "grid": [128.0, 128], "timestep_s": 1.000, "spacing_um": null}') = labos.engine_run('PHASE_FIELD', '{}') as same;
 select labos.engine_run('FEM', '{"length_mm": 1e2, "porosity": -0.0}') = labos.engine_run('FEM', '{"porosity": 0}') as same;
+select labos.engine_run('DFT', '{"formula": "O3Fe2"}') = labos.engine_run('DFT', '{"formula": "Fe4O6"}') as one_material;
 select name, labos.engine_run(name, '{}', 1) <> labos.engine_run(name, '{}', 2) as differs from labos.engines();
 select labos.engine_prepare('PF', '{"timesteps": 1000}') ->> 'parameters_hash' = labos.engine_prepare('phase_field', '{}') ->> 'parameters_hash' as same_hash,
        labos.engine_prepare('PF', '{"timesteps": 1001}') ->> 'parameters_hash' = labos.engine_prepare('PF', '{}') ->> 'parameters_hash' as other_hash;
@@ -132,7 +133,8 @@ insert into hostile (engine, parameters) values
   ('PF', '{"$.timesteps": 1}'), ('PF', '{"grid[0]": 1}'), ('PF', '{"constructor": {"prototype": {}}, "__proto__": 1}'), ('PF', '{"''; drop table x --": 1}'),
   ('PF', '{"%s%n%99999d": 1}'), ('PF', '{"ünïcödé-日本語": 1}'),
   ('KMC', '{"lattice": "HCP"}'), ('KMC', '{"lattice": ""}'), ('KMC', '{"lattice": "SC,BCC"}'), ('KMC', '{"lattice": 1}'), ('KMC', '{"lattice": ["FCC"]}'),
-  ('DFT', '{"formula": ""}'), ('DFT', '{"formula": 1}'), ('DFT', '{"formula": "fe"}'), ('DFT', '{"formula": "Fe 2"}'), ('DFT', '{"formula": "Fe\n"}'),
+  ('DFT', '{"formula": ""}'), ('DFT', '{"formula": 1}'), ('DFT', '{"formula": "fe"}'), ('DFT', '{"formula": "Fe 2"}'), ('DFT', '{"formula": "Fe\nO"}'),
+  ('DFT', '{"formula": "Xx"}'), ('DFT', '{"formula": "SO4--"}'), ('DFT', '{"formula": "Fe0"}'), ('DFT', '{"formula": "((((((((((((((((((((Fe))))))))))))))))))))"}'),
   ('DFT', '{"formula": "<svg>"}'), ('DFT', '{"formula": {"Fe": 1}}'), ('DFT', '{"relax": "true"}'), ('DFT', '{"relax": 1}'), ('DFT', '{"k_points": [4, 4]}'),
   ('FVM', '{"hot_temperature_k": 299}'), ('FEM', '{"poissons_ratio": 0.5}'), ('FEM', '{"porosity": 1}'), ('BEM', '{"panels": 11}'),
   ('BEM', '{"relative_permittivity": 0}');
