@@ -14,6 +14,12 @@ clean:
 	@rm -rf build labos.so labos--*.sql src/*.o src/*/*.o src/*/*.gcda src/*/*.gcno test/http/node_modules
 regress: all   ## only the regression tests; T="install formula" picks some
 	@bin/regress $(T)
+demo:          ## the main job over HTTP on real data, step by step
+	@bin/setup run
+	@$(BUILD) all
+	@bin/demo
+demo-stop:     ## stop the demo's server and remove every trace
+	@bin/server down
 up:            ## a throw-away server: PostgreSQL and PostgREST on loopback; writes .labos/env
 	@bin/setup run
 	@$(BUILD) all
@@ -41,4 +47,4 @@ bench:         ## measure against peers; NAME=... picks one; writes bench/result
 	@bench/run $(NAME)
 help:          ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' Makefile
-.PHONY: all install uninstall clean regress up down check lint coverage asan valgrind bench help
+.PHONY: all install uninstall clean regress demo demo-stop up down check lint coverage asan valgrind bench help

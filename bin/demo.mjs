@@ -1,0 +1,187 @@
+// The main job of a laboratory, step by step over HTTP: every request is printed with its status and the telling
+// part of the answer, and every answer is checked. Needs LABOS_URL, LABOS_ADMIN_EMAIL, LABOS_ADMIN_PASSWORD and, for
+// the one step that plays the villain with superuser rights, psql's PGHOST, PGPORT, PGUSER, PGDATABASE.
+import { execFileSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const url = process.env.LABOS_URL
+const out = process.env.LABOS_DEMO_OUT
+const data = new URL('../test/data/', import.meta.url).pathname
+const tokens = {}
+
+const title = (text) => console.log(`\n${text}\n${'-'.repeat(text.length)}`)
+const fail = (text) => { console.error(`\nlabos demo: ${text}`); process.exit(1) }
+
+// One request as somebody; prints it; the status must be the expected one.
+async function call(who, method, path, { body, expect = 200, tell, accept, headers = {} } = {}) {
+  const response = await fetch(url + path, {
+    method,
+    headers: {
+      ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+      ...(tokens[who] ? { Authorization: `Bearer ${tokens[who]}` } : {}),
+      ...(accept ? { Accept: accept } : {}),
+      ...headers
+    },
+    body: body === undefined ? undefined : JSON.stringify(body)
+  })
+  const text = await response.text()
+  let answer = text
+  try { answer = JSON.parse(text) } catch { /* a picture, or nothing */ }
+  let told = ''
+  if (tell) told = tell(answer)
+  else if (response.status >= 400) told = `${codeOf(answer)}: ${answer.message}`
+  console.log(`  ${who.padEnd(9)} ${(method + ' ' + path.split('?')[0]).padEnd(34)} ${response.status}  ${told}`)
+  if (response.status !== expect) fail(`${method} ${path} as ${who} answered ${response.status}, not ${expect}: ${text.slice(0, 600)}`)
+  return answer
+}
+const rpc = (who, name, body = {}, options = {}) => call(who, 'POST', `/rpc/${name}`, { body, ...options })
+
+// The stable code of a refusal stands in details, a JSON text.
+function codeOf(answer) {
+  try { return JSON.parse(answer.details).code } catch { return answer.code ?? answer.error }
+}
+const check = (truth, text) => { if (!truth) fail(text); console.log(`            ✓ ${text}`) }
+const one = (answer) => Array.isArray(answer) ? answer[0] : answer
+
+async function signIn(who, login, password) {
+  const answer = await rpc(who, 'auth_login', { login, password }, {
+    tell: (a) => `${a.user?.email}, roles ${a.roles?.join(', ')}; token for ${a.expires_in} s`
+  })
+  tokens[who] = answer.access_token
+  return answer
+}
+
+// ------------------------------------------------------------------------------------------------------------------
+title('1  People and organisations')
+await signIn('admin', process.env.LABOS_ADMIN_EMAIL, process.env.LABOS_ADMIN_PASSWORD)
+const people = [['mary', 'manager'], ['sam', 'scientist'], ['tess', 'technician'], ['vic', 'viewer']]
+const ids = {}
+for (const [name, role] of people) {
+  const cap = name[0].toUpperCase() + name.slice(1)
+  const made = await rpc('admin', 'user_create', {
+    email: `${name}@example.lab`, username: name, full_name: `${cap} Demo`, password: `${cap}-Demo-2026`, roles: [role]
+  }, { tell: (a) => `${a.username ?? name}, ${role}` })
+  ids[name] = made.id ?? made.user?.id
+}
+await rpc('admin', 'organization_create', {
+  name: 'Other Lab', slug: 'other-lab', admin_email: 'olga@other.lab', admin_username: 'olga', admin_password: 'Olga-Demo-2026'
+}, { tell: (a) => `second organisation ${a.slug ?? a.organization?.slug}` })
+for (const [name] of people) await signIn(name, `${name}@example.lab`, `${name[0].toUpperCase() + name.slice(1)}-Demo-2026`)
+await signIn('olga', 'olga', 'Olga-Demo-2026')
+await rpc('nobody', 'auth_login', { login: 'sam', password: 'wrong' }, { expect: 401 })
+
+// ------------------------------------------------------------------------------------------------------------------
+title('2  Samples')
+const formulas = ['GaAs', 'InP', 'CdTe', 'MoS2', 'Cu2ZnSnS4', 'CH3NH3PbI3', 'Al0.3Ga0.7As', 'CuSO4·5H2O', 'Ca3(PO4)2', 'Li0.95CoO2']
+const samples = await call('sam', 'POST', '/samples?select=id,barcode,name,formula,status', {
+  expect: 201, headers: { Prefer: 'return=representation' },
+  body: formulas.map((formula, i) => ({ name: `Demo sample ${i + 1}`, formula, lot_code: `LOT-2026-${String(i + 1).padStart(3, '0')}`, quantity: 5, unit: 'g' })),
+  tell: (a) => `${a.length} samples, codes ${a[0].barcode} … ${a.at(-1).barcode}`
+})
+await call('vic', 'POST', '/samples', { expect: 403, body: { name: 'not allowed', formula: 'NaCl' } })
+await call('vic', 'GET', '/samples?select=name', { tell: (a) => `the viewer sees ${a.length}` })
+const foreign = await call('olga', 'GET', '/samples?select=name', { tell: (a) => `the other organisation sees ${a.length}` })
+check(foreign.length === 0, 'no sample crosses to another organisation')
+await call('olga', 'GET', `/samples?id=eq.${samples[0].id}`, { tell: (a) => `nor by its id: ${a.length} rows` })
+await call('sam', 'POST', '/samples', { expect: 400, body: { name: 'misspelt', formula: 'Ca3(PO4' } })
+await call('nobody', 'GET', '/samples', { expect: 401 })
+
+// ------------------------------------------------------------------------------------------------------------------
+title('3  An instrument that must be calibrated')
+const instrument = one(await call('mary', 'POST', '/instruments?select=id,name', {
+  expect: 201, headers: { Prefer: 'return=representation' },
+  body: { name: 'NMR 400', model: 'AV-400', manufacturer: 'Example Instruments', serial: 'NMR-0001', requires_calibration: true },
+  tell: (a) => one(a).name
+}))
+const run = { instrument_id: instrument.id, sample_id: samples[0].id, method: '1H NMR' }
+await rpc('sam', 'run_create', run, { expect: 409 })
+const day = 86400000
+const at = (days) => new Date(Date.now() + days * day).toISOString()
+const record = async (certificate, from, to) => {
+  const calibration = one(await call('tess', 'POST', '/calibrations?select=id,certificate_id', {
+    expect: 201, headers: { Prefer: 'return=representation' },
+    body: { instrument_id: instrument.id, certificate_id: certificate, issued_at: at(from), expires_at: at(to), provider: 'Calibration Ltd', result: 'pass' },
+    tell: (a) => `${one(a).certificate_id}, valid ${at(from).slice(0, 10)} to ${at(to).slice(0, 10)}`
+  }))
+  await rpc('mary', 'calibration_approve', { id: calibration.id }, { tell: () => 'approved by the manager' })
+}
+await record('CAL-2025-17', -400, -35)
+await rpc('sam', 'run_create', run, { expect: 409, tell: (a) => `${codeOf(a)}: ${a.message}` })
+await record('CAL-2026-18', -1, 364)
+await call('tess', 'GET', `/rpc/calibration_status?instrument_id=${instrument.id}`, { tell: (a) => `${one(a).state}, ${one(a).days_left} days left` })
+const made = one(await rpc('sam', 'run_create', run, { tell: (a) => one(a).status }))
+await rpc('tess', 'run_start', { id: made.id }, { tell: (a) => one(a).status })
+const spectrum = readFileSync(join(data, 'jcamp/compression_jcamp-fix.dx'), 'utf8')
+await rpc('tess', 'result_import_jcamp', { run_id: made.id, text: spectrum }, { tell: (a) => `spectrum read: ${JSON.stringify(a).slice(0, 110)}…` })
+await rpc('tess', 'result_record', {
+  run_id: made.id, results: [{ property: 'melting point', value: 1511, uncertainty: 2, unit: 'K' }, { property: 'purity', value: 99.3, uncertainty: 0.2, unit: '%' }]
+}, { tell: (a) => a.map((r) => `${r.property} ${r.value} ± ${r.uncertainty} ${r.unit}`).join(', ') })
+await rpc('tess', 'run_finish', { id: made.id }, { tell: (a) => one(a).status })
+
+// ------------------------------------------------------------------------------------------------------------------
+title('4  A design campaign on 4,604 measured materials')
+const csv = readFileSync(join(data, 'materials/expt_gap.csv'), 'utf8')
+const dataset = await rpc('sam', 'dataset_import', {
+  name: 'Experimental band gaps', csv, mapping: { formula: 'formula', properties: { band_gap: 'target' } },
+  source: 'Zhuo et al. 2018, as in Matbench expt_gap', licence: 'MIT'
+}, { tell: (a) => `${a.rows} materials` })
+console.log('            Find materials with a band gap of 1.5 ± 0.3 eV, without Pb, Cd, Hg: 5 steps of 10 candidates')
+const found = {}
+for (const strategy of ['random', 'bayesian']) {
+  const campaign = one(await rpc('sam', 'campaign_create', {
+    name: `Absorbers near 1.5 eV (${strategy})`,
+    config: {
+      target_properties: { band_gap: { target: 1.5, tolerance: 0.3, weight: 1 } },
+      constraints: { excluded_elements: ['Pb', 'Cd', 'Hg'] },
+      evaluator: { kind: 'dataset', dataset_id: dataset.id ?? dataset.dataset_id },
+      strategy, candidates_per_iteration: 10, max_iterations: 5, seed: 42
+    }
+  }, { tell: (a) => `${one(a).status}` }))
+  await rpc('sam', 'campaign_start', { id: campaign.id }, { tell: (a) => one(a).status })
+  await rpc('sam', 'campaign_step', { id: campaign.id, num_iterations: 5 }, {
+    tell: (a) => `best score an iteration: ${(a.iterations ?? a).map((i) => i.best_score_this_iter.toFixed(2)).join('  ')}`
+  })
+  const summary = one(await rpc('sam', 'campaign_summary', { id: campaign.id }, { tell: (a) => `${one(a).status}, best ${one(a).best_score}` }))
+  const hits = await call('sam', 'GET', `/campaign_candidates?campaign_id=eq.${campaign.id}&score=gte.1&select=formula,measured`, {
+    tell: (a) => `${a.length} of 50 inside 1.5 ± 0.3 eV: ${a.slice(0, 6).map((c) => c.formula).join(', ')} …`
+  })
+  found[strategy] = { campaign, hits: hits.length, summary }
+  const svg = await call('sam', 'GET', `/rpc/campaign_plot?id=${campaign.id}`, { accept: 'image/svg+xml', tell: (a) => `build/demo/campaign-${strategy}.svg, ${a.length} bytes` })
+  writeFileSync(join(out, `campaign-${strategy}.svg`), svg)
+}
+check(found.bayesian.hits > found.random.hits, `the model finds ${found.bayesian.hits} hits where chance finds ${found.random.hits}`)
+await call('olga', 'GET', '/design_campaigns?select=name', { tell: (a) => `the other organisation sees ${a.length} campaigns` })
+
+// ------------------------------------------------------------------------------------------------------------------
+title('5  A mesoscale job and the continuum job that takes its result')
+const meso = one(await rpc('sam', 'job_create', {
+  name: 'Grain growth', scale: 'mesoscale', engine_type: 'PHASE_FIELD', seed: 7
+}, { tell: (a) => `${one(a).engine_type}, ${one(a).status}` }))
+const continuum = one(await rpc('sam', 'job_create', {
+  name: 'Stiffness of that microstructure', scale: 'continuum', engine_type: 'FEM', parent_job_id: meso.id, seed: 7
+}, { tell: (a) => `${one(a).engine_type} as its child, ${one(a).status}` }))
+for (const job of [meso, continuum]) await rpc('sam', 'job_submit', { id: job.id }, { tell: (a) => one(a).status })
+await rpc('sam', 'job_run', { id: continuum.id }, { expect: 409 })
+for (const job of [meso, continuum]) await rpc('sam', 'job_run', { id: job.id }, { tell: (a) => one(a).status })
+await call('sam', 'GET', `/mesoscale_results?job_id=eq.${meso.id}`, { tell: (a) => JSON.stringify(one(a).microstructure_metrics) })
+await call('sam', 'GET', `/continuum_results?job_id=eq.${continuum.id}`, { tell: (a) => JSON.stringify(one(a).effective_properties) })
+
+// ------------------------------------------------------------------------------------------------------------------
+title('6  What happened: the audit trail')
+await call('sam', 'PATCH', `/samples?id=eq.${samples[0].id}`, { expect: 204, body: { name: 'Demo sample 1, wafer A', version: 1 } , tell: () => 'renamed' })
+await call('sam', 'PATCH', `/samples?id=eq.${samples[0].id}`, { expect: 412, body: { name: 'too late', version: 1 } })
+for (const [kind, id] of [['samples', samples[0].id], ['design_campaigns', found.bayesian.campaign.id]]) {
+  await rpc('mary', 'audit_history', { kind, id }, {
+    tell: (a) => `${kind}: ` + a.slice(0, 4).map((v) => `${v.n} ${v.op} by ${v.actor_name ?? 'the database'}`).join('; ') + (a.length > 4 ? `; … ${a.length} versions` : '')
+  })
+}
+await rpc('mary', 'audit_seal', {}, { tell: (a) => `${a.entries} rows sealed, root ${String(a.root).slice(0, 18)}…` })
+await rpc('mary', 'audit_verify', {}, { tell: (a) => `ok: ${a.ok}` })
+console.log('            Now somebody with superuser rights rewrites history behind the system\'s back:')
+const villain = `update lab_private.audit_log set payload = replace(payload::text, 'GaAs', 'GaSb')::json where rec = '${samples[0].id}' and op = 'I'`
+console.log(`            psql=# ${villain};`)
+execFileSync('psql', ['-X', '-q', '-c', villain], { stdio: ['ignore', 'inherit', 'inherit'] })
+const verdict = await rpc('mary', 'audit_verify', {}, { tell: (a) => JSON.stringify(a).slice(0, 150) })
+check(verdict.ok === false, 'the change is found')
+console.log('\nThe main job is done.')
