@@ -99,7 +99,10 @@ begin
        from pg_index i join tables t on t.oid = i.indrelid
        cross join lateral unnest(i.indclass::oid[]) k(opclass)
        join pg_opclass o on o.oid = k.opclass
+       join pg_am am on am.oid = o.opcmethod
+       -- A family also holds operators between types (text with name): only an ordered search by its own type counts.
        join pg_amop ao on ao.amopfamily = o.opcfamily and ao.amoplefttype = o.opcintype
+                      and (ao.amoprighttype = o.opcintype or am.amname not in ('btree', 'hash'))
        join pg_operator op on op.oid = ao.amopopr
        join pg_proc f on f.oid = op.oprcode
        where t.nspname = 'lab_data' and not f.proleakproof
@@ -123,7 +126,9 @@ begin
        from pg_class c join pg_namespace n on n.oid = c.relnamespace
        cross join lateral aclexplode(c.relacl) a
        left join pg_roles r on r.oid = a.grantee
-       where n.nspname = 'lab_private' and coalesce(r.rolname, 'public') in ('public', 'lab_anon', 'lab_user', 'lab_guest', 'lab_authenticator')),
+       -- A security_barrier view that a public view reads can be reached by that view only: clients lack USAGE here.
+       where n.nspname = 'lab_private' and not (c.relkind = 'v' and coalesce(c.reloptions @> '{security_barrier=true}', false))
+         and coalesce(r.rolname, 'public') in ('public', 'lab_anon', 'lab_user', 'lab_guest', 'lab_authenticator')),
       'REVOKE ALL ON … FROM …;'
     union all
     select 17, 'tables are granted nothing that row security does not see',

@@ -1,0 +1,74 @@
+-- The doctor finds each defect that somebody plants, and nothing in a fresh installation but what the test server lacks.
+set client_min_messages to warning;
+select "check", found, cure is not null as has_cure from labos.doctor() where not ok;
+
+create function pg_temp.found(defect text) returns table ("check" text, found text) language plpgsql as $$
+begin
+  execute defect;
+  return query select d."check", d.found from labos.doctor() d where not d.ok and d."check" not like 'a master key%';
+end $$;
+
+begin;
+select * from pg_temp.found('create table lab_data.naked (org_id uuid not null, id uuid not null)');
+rollback;
+begin;
+select * from pg_temp.found('alter table lab_data.memberships no force row level security');
+rollback;
+begin;
+select * from pg_temp.found('create policy wide on lab_data.memberships for select to lab_user using (org_id = labos.org_for(''user:read'') or user_id = labos.user_id())');
+rollback;
+begin;
+select * from pg_temp.found('create policy everybody on lab_data.memberships for select to lab_user using (true)');
+rollback;
+begin;
+select * from pg_temp.found('create policy narrow on lab_data.memberships as restrictive for select to lab_user using (org_id = labos.org_for(''user:read''))');
+rollback;
+begin;
+select * from pg_temp.found('create policy guc on lab_data.memberships for select to lab_user using (org_id = current_setting(''app.org'')::uuid)');
+rollback;
+begin;
+select * from pg_temp.found('drop policy owner_all on lab_data.memberships; create policy owner_all on lab_data.memberships using (true)');
+rollback;
+begin;
+select * from pg_temp.found('create view lab.peek as select * from lab_data.memberships');
+rollback;
+begin;
+select * from pg_temp.found('create unique index oracle on lab_data.memberships (title)');
+rollback;
+begin;
+select * from pg_temp.found('alter table lab_data.memberships add amount numeric; create index leaky on lab_data.memberships (org_id, amount)');
+rollback;
+begin;
+select * from pg_temp.found('create function lab.open() returns int language sql as ''select 1''; grant execute on function lab.open() to public');
+rollback;
+begin;
+select * from pg_temp.found('create function lab.unpinned() returns int language sql security definer as ''select 1''; revoke all on function lab.unpinned() from public');
+rollback;
+begin;
+select * from pg_temp.found('grant select on lab_private.db_logins to lab_user');
+rollback;
+begin;
+select * from pg_temp.found('grant truncate on lab_data.memberships to lab_user');
+rollback;
+begin;
+select * from pg_temp.found('do $d$ begin execute format(''grant temporary on database %I to public'', current_database()); end $d$');
+rollback;
+begin;
+select * from pg_temp.found('grant create on schema public to public');
+rollback;
+begin;
+select * from pg_temp.found('alter role lab_owner login');
+rollback;
+begin;
+select * from pg_temp.found('alter role lab_authenticator inherit');
+rollback;
+begin;
+select * from pg_temp.found('do $d$ begin execute format(''alter database %I reset session_preload_libraries'', current_database()); end $d$');
+rollback;
+begin;
+select * from pg_temp.found('update labos.schema_file set body = body || ''-- changed'' where path = ''r/015_roles.sql''');
+rollback;
+-- Nobody else may ask.
+set role lab_user;
+select * from labos.doctor();
+reset role;
