@@ -20,6 +20,16 @@ insert into pg_temp.exempt values
   ('composite foreign key', 'lab_data.roles: role_parent joins organisations', 'a parent may be a system role'),
   ('composite foreign key', 'lab_data.role_permissions: role_permission_role joins organisations', 'the role may be a system role'),
   ('composite foreign key', 'lab_data.user_roles: user_role_role joins organisations', 'the role may be a system role'),
+  ('policy shape', 'lab_data.user_sessions', 'its owner column is user_id'),
+  ('audit trigger', 'lab_data.user_sessions', 'the access log tells of them'),
+  ('audit trigger', 'lab_data.access_logs', 'a log itself, append-only'),
+  ('definer guard', 'lab.auth_login(text,text,text,jsonb)', 'signs in'),
+  ('definer guard', 'lab.auth_token(text,text,text,text,text,text,text)', 'signs in'),
+  ('definer guard', 'lab.auth_refresh(text)', 'signs in by refresh token'),
+  ('definer guard', 'lab.auth_logout(text)', 'signs out by refresh token'),
+  ('definer guard', 'lab.auth_register(text,text,text,text,text,text)', 'makes the account'),
+  ('definer guard', 'lab.jwks()', 'public keys'),
+  ('definer organisation', 'lab.auth_me_update(text,text,text,text,jsonb)', 'changes the caller, who is global'),
   ('policy shape', 'lab_data.organizations', 'its id is the organisation'),
   ('policy shape', 'lab_data.users', 'seen through memberships'),
   ('policy shape', 'lab_data.permissions', 'the same for everybody'),
@@ -235,11 +245,11 @@ create function pg_temp.faults() returns table (rule text, object text) language
     from pg_temp.functions() f
     where f.definer and not coalesce((select c ~ '^search_path="?pg_catalog"?,.*"?pg_temp"?$' from unnest(f.config) c where c like 'search_path=%'), false)
     union all
-    select 'definer guard', f.name, 'does not begin with labos.require_org_for() or labos.require_permission()'
+    select 'definer guard', f.name, 'does not begin by asking who calls'
     from pg_temp.functions() f
     where f.definer and f.schema = 'lab'
-      and f.body !~* '^\s*(--[^\n]*\n\s*)*declare\s[^;]*(;[^;]*)*labos\.require_(org_for|permission)\([^;]*;.*\mbegin\M'
-      and f.body !~* '^[^;]*(;[^;]*)*\mbegin\M\s*(--[^\n]*\n\s*)*[^;]*labos\.require_(org_for|permission)\('
+      and f.body !~* '^\s*(--[^\n]*\n\s*)*declare\s[^;]*(;[^;]*)*(labos\.require_(org_for|permission|user)|lab_private\.require_superuser)\([^;]*;.*\mbegin\M'
+      and f.body !~* '^[^;]*(;[^;]*)*\mbegin\M\s*(--[^\n]*\n\s*)*[^;]*(labos\.require_(org_for|permission|user)|lab_private\.require_superuser)\('
     union all
     select 'definer organisation', f.name, 'never names org_id'
     from pg_temp.functions() f where f.definer and f.schema = 'lab' and f.body !~ '\morg_id\M' and f.body ~* '\mlab_data\.'

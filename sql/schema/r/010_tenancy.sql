@@ -185,7 +185,10 @@ create or replace trigger _300_settings before insert or update of settings on l
   for each row execute function lab_private.tg_organizations__settings();
 create or replace trigger _090_normalise before insert or update of email, full_name, first_name, last_name on lab_data.users
   for each row execute function lab_private.tg_users__normalise();
-create or replace trigger _100_stamp before insert or update on lab_data.users for each row execute function labos.tg__stamp();
+-- Sign-ins count and date without making a new version.
+create or replace trigger _100_stamp before insert or update of email, username, first_name, last_name, full_name, is_active, is_verified,
+    is_superuser, mfa_enabled, tokens_valid_after, preferences, version, created_at, created_by, updated_at, updated_by, deleted_at
+  on lab_data.users for each row execute function labos.tg__stamp();
 create or replace trigger _100_stamp before insert or update on lab_data.memberships for each row execute function labos.tg__stamp();
 create or replace trigger _100_stamp before insert or update on lab_data.roles for each row execute function labos.tg__stamp();
 create or replace trigger _100_stamp before insert or update on lab_data.role_permissions for each row execute function labos.tg__stamp();

@@ -50,10 +50,10 @@ insert into labos_seed values
   ('role:update',            '{admin}',      'Change roles'),
   ('role:delete',            '{admin}',      'Delete roles'),
   ('role:assign',            '{admin}',      'Give and take roles'),
+  ('session:read',           '{viewer,member}', 'See one''s own sessions'),
   ('session:read_any',       '{admin}',      'See everybody''s sessions'),
   ('session:delete_any',     '{admin}',      'End anybody''s session'),
   ('access_log:read',        '{admin}',      'Read the access log'),
-  ('signing_key:create',     '{admin}',      'Rotate signing keys'),
   -- audit
   ('audit:read',             '{technician}', 'Read the history of records'),
   ('audit:verify',           '{manager}',    'Seal and verify the audit trail'),

@@ -1,0 +1,596 @@
+/*
+ * Room: identity, signing in and out
+ *
+ * What a person does with the own account. A refused sign-in is returned, not
+ * raised: an exception would undo its record. Unknown name, wrong password, no
+ * password, disabled, locked, unverified and no membership get the same answer
+ * after the same work (P52).
+ *
+ * Holds    auth_login, auth_token, auth_refresh, auth_logout, auth_logout_all,
+ *          auth_org_switch, auth_sessions, auth_session_end, auth_me,
+ *          auth_me_update, auth_password_change, auth_register
+ * Needs    020, 021; C identity (password_*)
+ */
+
+-- passwords -----------------------------------------------------------------
+
+create or replace function lab_private.password_set(
+  user_id uuid, password text, email text, username text, must_change boolean default false) returns void
+  language plpgsql volatile
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_problems text[] := labos.password_problems(password_set.password, array[password_set.email, password_set.username]);
+  v_hash     text;
+begin
+  if cardinality(v_problems) > 0 then
+    raise exception 'password does not meet the policy' using errcode = 'PT422',
+      detail = json_build_object('code', 'weak_password', 'problems', v_problems)::text,
+      hint = 'At least 8 characters with an upper-case and a lower-case letter and a digit, not your name, not a common password.';
+  end if;
+  v_hash := labos.password_hash(password_set.password);
+  insert into lab_private.credentials (user_id, password_hash, algorithm, parameters, must_change)
+  values (password_set.user_id, v_hash, lab_private.hash_algorithm(v_hash), lab_private.hash_parameters(v_hash), password_set.must_change)
+  on conflict on constraint credentials_pkey do update
+    set password_hash = excluded.password_hash, algorithm = excluded.algorithm, parameters = excluded.parameters,
+        changed_at = now(), must_change = excluded.must_change;
+end
+$$;
+comment on function lab_private.password_set(uuid, text, text, text, boolean) is
+  'Stores a password under the policy: PT422 weak_password with the list of problems.';
+
+create or replace function lab_private.hash_algorithm(hash text) returns text
+  language sql immutable
+  set search_path to pg_catalog, pg_temp
+as $$
+  select case when hash like '$argon2id$%' then 'argon2id' else 'bcrypt' end
+$$;
+comment on function lab_private.hash_algorithm(text) is 'argon2id or bcrypt.';
+
+create or replace function lab_private.hash_parameters(hash text) returns jsonb
+  language sql immutable
+  set search_path to pg_catalog, pg_temp
+as $$
+  select case when hash like '$argon2id$%'
+    then coalesce((select jsonb_object_agg(split_part(x, '=', 1), split_part(x, '=', 2)::integer)
+                   from string_to_table(split_part(hash, '$', 4), ',') x), '{}')
+    else jsonb_build_object('cost', split_part(hash, '$', 3)::integer) end
+$$;
+comment on function lab_private.hash_parameters(text) is 'Cost parameters written in a password hash: m (KiB), t, p of Argon2id, or cost of bcrypt.';
+
+-- sign-in -------------------------------------------------------------------
+
+create or replace function lab_private.home_membership(user_id uuid, org text default null) returns uuid
+  language sql stable
+  set search_path to pg_catalog, pg_temp
+as $$
+  select m.org_id
+  from lab_data.memberships m
+  join lab_data.organizations o on o.id = m.org_id and o.is_active and o.deleted_at is null
+  where m.user_id = home_membership.user_id and m.left_at is null
+    and (home_membership.org is null or o.id::text = lower(home_membership.org) or o.slug::text = lower(home_membership.org))
+  order by m.is_default desc, m.joined_at, m.org_id
+  limit 1
+$$;
+comment on function lab_private.home_membership(uuid, text) is
+  'The organisation a user signs in to: the named one (id or slug) if a member, else the default, else the first joined.';
+
+create or replace function lab_private.find_user(login text) returns lab_data.users
+  language sql stable
+  set search_path to pg_catalog, pg_temp
+as $$
+  select u.* from lab_data.users u
+  where u.deleted_at is null
+    and case when length(login) > 320 then false
+             when position('@' in login) > 0 then lower(u.email::text) = lower(normalize(btrim(login), nfc))
+             else lower(u.username::text) = lower(btrim(login)) end
+  limit 1
+$$;
+comment on function lab_private.find_user(text) is 'A user by e-mail address or username.';
+
+create or replace function lab_private.charge_attempt(user_id uuid) returns integer
+  language sql volatile
+  set search_path to pg_catalog, pg_temp
+as $$
+  update lab_data.users u
+  set failed_login_attempts = case when u.locked_until is null then u.failed_login_attempts + 1 else 1 end,
+      locked_until = null
+  where u.id = charge_attempt.user_id and (u.locked_until is null or u.locked_until <= clock_timestamp())
+  returning u.failed_login_attempts
+$$;
+comment on function lab_private.charge_attempt(uuid) is
+  'Counts an attempt before it is checked (P29); null while the account is locked. Serialises guesses at one account; the count begins anew after a lock.';
+
+create or replace function lab_private.check_password(candidate lab_data.users, password text, out matched boolean, out reason text)
+  language plpgsql volatile
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_settings lab_private.identity_settings;
+  v_hash     text;
+  v_attempts integer;
+begin
+  select s.* into v_settings from lab_private.identity_settings s;
+  select c.password_hash into v_hash from lab_private.credentials c where c.user_id = candidate.id;
+  if v_hash is null then
+    perform labos.password_dummy_verify(password);
+    matched := false;
+    reason := case when candidate.id is null then 'unknown_user' else 'no_password' end;
+    return;
+  end if;
+
+  -- A locked account is not charged, so that attempts do not extend the lock; the work is the same.
+  if candidate.locked_until is null or candidate.locked_until <= clock_timestamp() then
+    v_attempts := lab_private.charge_attempt(candidate.id);
+  end if;
+  matched := labos.password_verify(password, v_hash);
+  if v_attempts is null then
+    matched := false;
+    reason := 'locked';
+  elsif not matched then
+    reason := 'wrong_password';
+    if v_attempts >= v_settings.max_failed_logins then
+      update lab_data.users u set locked_until = clock_timestamp() + make_interval(secs => v_settings.lock_seconds)
+      where u.id = candidate.id;
+      reason := 'lockout';
+    end if;
+  elsif labos.password_needs_rehash(v_hash) then
+    -- Only if nobody changed it meanwhile (P48).
+    update lab_private.credentials c
+    set password_hash = n.hash, algorithm = lab_private.hash_algorithm(n.hash), parameters = lab_private.hash_parameters(n.hash)
+    from (select labos.password_hash(password) as hash) n
+    where c.user_id = candidate.id and c.password_hash = v_hash;
+  end if;
+end
+$$;
+comment on function lab_private.check_password(lab_data.users, text) is
+  'Charges an attempt, checks a password in time that does not depend on why it fails, locks the account after too many failures, rehashes under old parameters.';
+
+create or replace function lab_private.sign_in(login text, password text, org text, device_info jsonb) returns jsonb
+  language plpgsql volatile
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_user  lab_data.users := lab_private.find_user(login);
+  v_org   uuid := lab_private.home_membership(v_user.id, org);
+  v_check record;
+begin
+  v_check := lab_private.check_password(v_user, password);
+  if v_check.matched then
+    v_check.reason := case when not v_user.is_active then 'disabled'
+                           when not v_user.is_verified then 'unverified'
+                           when v_org is null then 'no_membership' end;
+  end if;
+  if v_check.reason is null then
+    update lab_data.users u
+    set failed_login_attempts = 0, locked_until = null, last_login_at = now(), last_login_ip = lab_private.client_ip()
+    where u.id = v_user.id;
+    perform lab_private.access_log('login', 'success', v_org, v_user.id);
+    return lab_private.session_open(v_org, v_user.id, device_info);
+  end if;
+  v_org := coalesce(v_org, lab_private.home_membership(v_user.id));
+  if v_check.reason = 'lockout' then
+    perform lab_private.access_log('lockout', 'failure', v_org, v_user.id);
+  end if;
+  perform lab_private.access_log('login', 'failure', v_org, v_user.id, null,
+    jsonb_build_object('reason', case v_check.reason when 'lockout' then 'wrong_password' else v_check.reason end));
+  return null;
+end
+$$;
+comment on function lab_private.sign_in(text, text, text, jsonb) is
+  'Signs in with e-mail or username and password; null when refused, for whatever reason, with a row in the access log.';
+
+create or replace function lab.auth_login(login text, password text, org text default null, device_info jsonb default null) returns jsonb
+  language plpgsql volatile security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_answer jsonb;
+begin
+  perform lab_private.require_writable();
+  if login is null or password is null then
+    raise exception 'login and password are required' using errcode = 'PT400',
+      detail = json_build_object('code', 'missing_argument', 'argument', case when login is null then 'login' else 'password' end)::text;
+  elsif jsonb_typeof(device_info) not in ('object', 'string', 'null') or pg_column_size(device_info) > 4000 then
+    raise exception 'device_info must be an object or a string of at most 4 KB' using errcode = 'PT400',
+      detail = json_build_object('code', 'invalid_device_info')::text;
+  end if;
+  v_answer := lab_private.sign_in(login, password, org, nullif(device_info, 'null'));
+  if v_answer is null then
+    return lab_private.problem(401, 'invalid_credentials', 'login or password is wrong');
+  end if;
+  perform lab_private.respond(200);
+  return v_answer;
+end
+$$;
+comment on function lab.auth_login(text, text, text, jsonb) is
+$$Sign in
+
+E-mail or username and password give an access token (15 minutes by default), a refresh token (7 days, single use), the user, the organisation, roles and permissions; `org` (id or slug) chooses another membership than the default. Five failures in a row lock the account for 30 minutes. Errors: 400 `missing_argument`, 401 `invalid_credentials` (one answer for every reason; the call does not raise, so that the failure is recorded), 405 for GET.$$;
+
+create or replace function lab_private.oauth_error(error text, description text) returns jsonb
+  language plpgsql volatile
+  set search_path to pg_catalog, pg_temp
+as $$
+begin
+  perform lab_private.respond(400);
+  return jsonb_build_object('error', error, 'error_description', description);
+end
+$$;
+comment on function lab_private.oauth_error(text, text) is 'An error body of RFC 6749, section 5.2.';
+
+create or replace function lab.auth_token(
+  grant_type text default null, username text default null, password text default null, refresh_token text default null,
+  scope text default null, client_id text default null, client_secret text default null) returns jsonb
+  language plpgsql volatile security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_answer jsonb;
+begin
+  perform lab_private.require_writable();
+  if grant_type is null then
+    return lab_private.oauth_error('invalid_request', 'grant_type is required');
+  elsif grant_type not in ('password', 'refresh_token') then
+    return lab_private.oauth_error('unsupported_grant_type', 'grant_type must be password or refresh_token');
+  elsif btrim(coalesce(scope, '')) <> '' then
+    return lab_private.oauth_error('invalid_scope', 'no scopes are defined: leave scope empty');
+  elsif grant_type = 'password' and (username is null or password is null) then
+    return lab_private.oauth_error('invalid_request', 'username and password are required');
+  elsif grant_type = 'refresh_token' and refresh_token is null then
+    return lab_private.oauth_error('invalid_request', 'refresh_token is required');
+  end if;
+
+  if grant_type = 'password' then
+    v_answer := lab_private.sign_in(username, password, null, null);
+  else
+    v_answer := lab_private.refresh_rotate(refresh_token);
+  end if;
+  if v_answer is null then
+    return lab_private.oauth_error('invalid_grant',
+      case grant_type when 'password' then 'username or password is wrong' else 'the refresh token is invalid, expired or revoked' end);
+  end if;
+  perform lab_private.respond(200);
+  return jsonb_build_object(
+    'access_token', v_answer -> 'access_token', 'token_type', v_answer -> 'token_type', 'expires_in', v_answer -> 'expires_in',
+    'refresh_token', v_answer -> 'refresh_token', 'scope', '');
+end
+$$;
+comment on function lab.auth_token(text, text, text, text, text, text, text) is
+$$OAuth 2.0 token endpoint
+
+The password and refresh_token grants of RFC 6749, as JSON or as a form, for clients that speak OAuth; `client_id` and `client_secret` are accepted and not used. Errors as RFC 6749, section 5.2: 400 with `error` invalid_request, invalid_grant, invalid_scope or unsupported_grant_type.$$;
+
+create or replace function lab.auth_refresh(refresh_token text) returns jsonb
+  language plpgsql volatile security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_answer jsonb;
+begin
+  perform lab_private.require_writable();
+  if refresh_token is null then
+    raise exception 'refresh_token is required' using errcode = 'PT400',
+      detail = json_build_object('code', 'missing_argument', 'argument', 'refresh_token')::text;
+  end if;
+  v_answer := lab_private.refresh_rotate(refresh_token);
+  if v_answer is null then
+    return lab_private.problem(401, 'invalid_refresh_token', 'the refresh token is invalid, expired or revoked', 'Sign in again.');
+  end if;
+  perform lab_private.respond(200);
+  return v_answer;
+end
+$$;
+comment on function lab.auth_refresh(text) is
+$$Refresh
+
+Exchanges a refresh token for a new pair; each works once. For 10 seconds a used one gives the same pair again (a lost answer, three tabs); after that, its coming again ends the session. Errors: 400 `missing_argument`, 401 `invalid_refresh_token`.$$;
+
+-- sessions ------------------------------------------------------------------
+
+create or replace function lab.auth_logout(refresh_token text default null) returns jsonb
+  language plpgsql volatile security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_session lab_data.user_sessions;
+begin
+  perform lab_private.require_writable();
+  if refresh_token is not null then
+    select s.* into v_session
+    from lab_private.refresh_tokens t
+    join lab_data.user_sessions s on s.org_id = t.org_id and s.id = t.session_id
+    where t.token_sha256 = sha256(convert_to(auth_logout.refresh_token, 'UTF8'));
+  elsif labos.session_id() is not null then
+    select s.* into v_session from lab_data.user_sessions s where s.org_id = labos.org_id() and s.id = labos.session_id();
+  else
+    raise exception 'refresh_token is required' using errcode = 'PT400',
+      detail = json_build_object('code', 'missing_argument', 'argument', 'refresh_token')::text,
+      hint = 'Or send the access token of the session to end.';
+  end if;
+  if lab_private.sessions_end('logout', v_session.user_id, session_id => v_session.id) > 0 then
+    perform lab_private.access_log('logout', 'success', v_session.org_id, v_session.user_id, v_session.id);
+  end if;
+  perform lab_private.respond(200);
+  return jsonb_build_object('status', 'ok');
+end
+$$;
+comment on function lab.auth_logout(text) is
+$$Sign out
+
+Ends the session of a refresh token or, without one, of the access token the call is made with; its access tokens stop with the next request. The answer is the same for a token that is unknown or already ended (RFC 7009). Errors: 400 `missing_argument`.$$;
+
+create or replace function lab.auth_logout_all() returns jsonb
+  language plpgsql volatile security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_user  uuid := labos.require_user();
+  v_ended integer;
+begin
+  perform lab_private.require_writable();
+  v_ended := lab_private.sessions_end('logout_all', v_user);
+  perform lab_private.access_log('logout_all', 'success', labos.org_id(), v_user, labos.session_id(), jsonb_build_object('ended', v_ended)),
+          lab_private.respond(200);
+  return jsonb_build_object('status', 'ok', 'sessions_ended', v_ended);
+end
+$$;
+comment on function lab.auth_logout_all() is
+$$Sign out everywhere
+
+Ends all sessions of the caller in all organisations, this one included; returns how many. Errors: 401 `not_authenticated`.$$;
+
+create or replace function lab.auth_sessions() returns table (
+  id uuid, org_id uuid, organization text, device_info jsonb, user_agent text, ip inet,
+  created_at timestamptz, last_seen_at timestamptz, expires_at timestamptz, is_current boolean)
+  language plpgsql stable security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_user uuid := labos.require_user();
+begin
+  return query
+    select s.id, s.org_id, o.name::text, s.device_info, s.user_agent, s.ip, s.created_at, s.last_seen_at, s.expires_at,
+           s.id is not distinct from labos.session_id()
+    from lab_data.user_sessions s
+    join lab_data.organizations o on o.id = s.org_id
+    where s.user_id = v_user and s.revoked_at is null and s.expires_at > clock_timestamp()
+    order by s.last_seen_at desc, s.id desc;
+end
+$$;
+comment on function lab.auth_sessions() is
+$$My sessions
+
+The caller's open sessions in all organisations, the latest first; `is_current` marks the one of this call. Errors: 401 `not_authenticated`.$$;
+
+create or replace function lab.auth_session_end(id uuid) returns jsonb
+  language plpgsql volatile security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_user    uuid := labos.require_user();
+  v_session lab_data.user_sessions;
+begin
+  perform lab_private.require_writable();
+  -- One's own anywhere; others' in the acting organisation with session:delete.
+  select s.* into v_session from lab_data.user_sessions s
+  where s.id = auth_session_end.id and s.revoked_at is null
+    and (s.user_id = v_user or s.org_id = labos.org_for('session:delete_any'));
+  if not found then
+    raise exception 'session not found' using errcode = 'PT404',
+      detail = json_build_object('code', 'session_not_found', 'id', auth_session_end.id)::text;
+  end if;
+  if v_session.user_id <> v_user then
+    perform lab_private.require_outranks(v_session.org_id, v_session.user_id);
+  end if;
+  perform lab_private.sessions_end(case when v_session.user_id = v_user then 'ended' else 'admin' end,
+            v_session.user_id, session_id => v_session.id),
+          lab_private.access_log('session_end', 'success', v_session.org_id, v_session.user_id, v_session.id,
+            jsonb_build_object('by', v_user));
+  return jsonb_build_object('status', 'ok', 'id', v_session.id);
+end
+$$;
+comment on function lab.auth_session_end(uuid) is
+$$End a session
+
+Ends one of the caller's sessions, or with `session:delete_any` one of a member of the organisation. Errors: 401 `not_authenticated`, 404 `session_not_found` (also for what the caller may not see).$$;
+
+create or replace function lab.auth_org_switch(org text, device_info jsonb default null) returns jsonb
+  language plpgsql volatile security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_user uuid := labos.require_user();
+  v_org  uuid := lab_private.home_membership(v_user, coalesce(org, ''));
+begin
+  perform lab_private.require_writable();
+  if v_org is null then
+    raise exception 'you are not a member of this organisation' using errcode = 'PT403',
+      detail = json_build_object('code', 'not_a_member')::text,
+      hint = 'auth_me lists your memberships.';
+  end if;
+  perform lab_private.access_log('org_switch', 'success', v_org, v_user, labos.session_id(), jsonb_build_object('from', labos.org_id())),
+          lab_private.respond(200);
+  return lab_private.session_open(v_org, v_user, coalesce(nullif(auth_org_switch.device_info, 'null'),
+    (select s.device_info from lab_data.user_sessions s where s.org_id = labos.org_id() and s.id = labos.session_id())));
+end
+$$;
+comment on function lab.auth_org_switch(text, jsonb) is
+$$Switch organisation
+
+Tokens for another membership of the caller (id or slug), as a new session; the present one stays open. Errors: 401 `not_authenticated`, 403 `not_a_member` (also for an organisation that does not exist).$$;
+
+-- profile -------------------------------------------------------------------
+
+create or replace function lab.auth_me() returns jsonb
+  language plpgsql stable security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_user uuid := labos.require_user();
+  v_org  uuid := labos.org_id();
+begin
+  return (
+    select jsonb_build_object(
+      'id', u.id, 'email', u.email, 'username', u.username, 'first_name', u.first_name, 'last_name', u.last_name,
+      'full_name', u.full_name, 'is_active', u.is_active, 'is_verified', u.is_verified, 'is_superuser', u.is_superuser,
+      'mfa_enabled', u.mfa_enabled, 'last_login_at', u.last_login_at, 'preferences', u.preferences, 'created_at', u.created_at,
+      'must_change_password', coalesce((select c.must_change from lab_private.credentials c where c.user_id = u.id), false),
+      'session_id', labos.session_id(),
+      'organization', (select jsonb_build_object('id', o.id, 'name', o.name, 'slug', o.slug) from lab_data.organizations o where o.id = v_org),
+      'memberships', (select coalesce(jsonb_agg(jsonb_build_object('org_id', o.id, 'name', o.name, 'slug', o.slug, 'title', m.title,
+                               'is_default', m.is_default, 'joined_at', m.joined_at) order by m.joined_at, o.id), '[]')
+                      from lab_data.memberships m
+                      join lab_data.organizations o on o.id = m.org_id and o.is_active and o.deleted_at is null
+                      where m.user_id = u.id and m.left_at is null),
+      'roles', lab_private.member_roles(v_org, u.id),
+      'permissions', lab_private.member_permissions(v_org, u.id))
+    from lab_data.users u where u.id = v_user);
+end
+$$;
+comment on function lab.auth_me() is
+$$Who am I
+
+The caller's profile with memberships, and roles and effective permissions in the acting organisation, read live. Errors: 401 `not_authenticated`.$$;
+
+create or replace function lab.auth_me_update(
+  first_name text default null, last_name text default null, full_name text default null, username text default null,
+  preferences jsonb default null) returns jsonb
+  language plpgsql volatile security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_user uuid := labos.require_user();
+begin
+  perform lab_private.require_writable(),
+          lab_private.check_names(auth_me_update.first_name, auth_me_update.last_name, auth_me_update.full_name);
+  if jsonb_typeof(auth_me_update.preferences) <> 'object' or pg_column_size(auth_me_update.preferences) > 16384 then
+    raise exception 'preferences must be an object of at most 16 KB' using errcode = 'PT400',
+      detail = json_build_object('code', 'invalid_preferences')::text;
+  end if;
+  if auth_me_update.username is not null then
+    perform lab_private.check_username(auth_me_update.username, v_user);
+  end if;
+  update lab_data.users u
+  set first_name = nullif(btrim(coalesce(auth_me_update.first_name, u.first_name)), ''),
+      last_name = nullif(btrim(coalesce(auth_me_update.last_name, u.last_name)), ''),
+      full_name = nullif(btrim(coalesce(auth_me_update.full_name, u.full_name)), ''),
+      username = coalesce(auth_me_update.username, u.username),
+      preferences = coalesce(auth_me_update.preferences, u.preferences)
+  where u.id = v_user;
+  return lab.auth_me();
+end
+$$;
+comment on function lab.auth_me_update(text, text, text, text, jsonb) is
+$$Change my profile
+
+What is left out stays; an empty name clears it. `preferences` replaces the whole object. The e-mail address is changed by an administrator. Errors: 400 `invalid_username`, `invalid_name`, `invalid_preferences`, 401 `not_authenticated`, 409 `username_taken`.$$;
+
+create or replace function lab.auth_password_change(current text, new text) returns jsonb
+  language plpgsql volatile security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_id    uuid := labos.require_user();
+  v_user  lab_data.users;
+  v_check record;
+  v_ended integer;
+begin
+  perform lab_private.require_writable();
+  if auth_password_change.current is null or auth_password_change.new is null then
+    raise exception 'current and new are required' using errcode = 'PT400',
+      detail = json_build_object('code', 'missing_argument',
+                                 'argument', case when auth_password_change.current is null then 'current' else 'new' end)::text;
+  end if;
+  select u.* into v_user from lab_data.users u where u.id = v_id;
+  v_check := lab_private.check_password(v_user, auth_password_change.current);
+  if not v_check.matched then
+    perform lab_private.access_log('password_change', 'failure', labos.org_id(), v_id, labos.session_id(),
+      jsonb_build_object('reason', v_check.reason));
+    return lab_private.problem(403, 'wrong_password', 'the current password is wrong');
+  elsif auth_password_change.current = auth_password_change.new then
+    raise exception 'the new password equals the current one' using errcode = 'PT422',
+      detail = json_build_object('code', 'weak_password', 'problems', array['unchanged'])::text;
+  end if;
+  perform lab_private.password_set(v_id, auth_password_change.new, v_user.email::text, v_user.username::text);
+  update lab_data.users u set failed_login_attempts = 0, locked_until = null where u.id = v_id;
+  v_ended := lab_private.sessions_end('password_change', v_id, except_session => labos.session_id());
+  perform lab_private.access_log('password_change', 'success', labos.org_id(), v_id, labos.session_id(),
+            jsonb_build_object('sessions_ended', v_ended)),
+          lab_private.respond(200);
+  return jsonb_build_object('status', 'ok', 'sessions_ended', v_ended);
+end
+$$;
+comment on function lab.auth_password_change(text, text) is
+$$Change my password
+
+Needs the current password; ends every other session of the caller. A wrong current password counts towards the lock. Errors: 400 `missing_argument`, 401 `not_authenticated`, 403 `wrong_password`, 422 `weak_password` with the list of problems.$$;
+
+-- registration --------------------------------------------------------------
+
+create or replace function lab.auth_register(
+  email text, username text, password text, full_name text default null, first_name text default null, last_name text default null) returns jsonb
+  language plpgsql volatile security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_settings lab_private.identity_settings;
+  v_email    text;
+  v_problems text[];
+  v_user     uuid;
+begin
+  perform lab_private.require_writable();
+  select s.* into v_settings from lab_private.identity_settings s;
+  if v_settings.registration <> 'open' then
+    raise exception 'registration is not open' using errcode = 'PT403',
+      detail = json_build_object('code', case v_settings.registration when 'invite' then 'invitation_required' else 'registration_closed' end)::text,
+      hint = 'Ask an administrator of your organisation for an account.';
+  end if;
+  v_email := lab_private.normal_email(auth_register.email);
+  perform lab_private.check_username(auth_register.username),
+          lab_private.check_names(auth_register.first_name, auth_register.last_name, auth_register.full_name);
+  v_problems := labos.password_problems(coalesce(auth_register.password, ''), array[v_email, auth_register.username]);
+  if cardinality(v_problems) > 0 then
+    raise exception 'password does not meet the policy' using errcode = 'PT422',
+      detail = json_build_object('code', 'weak_password', 'problems', v_problems)::text;
+  end if;
+
+  if (lab_private.find_user(v_email)).id is null then
+    v_user := lab_private.user_add(v_settings.registration_org_id, v_email, auth_register.username, auth_register.password,
+      auth_register.full_name, auth_register.first_name, auth_register.last_name, is_verified => false, must_change => false);
+    insert into lab_data.user_roles (org_id, user_id, role_id)
+    select v_settings.registration_org_id, v_user, r.id
+    from lab_data.roles r
+    where r.is_default and r.deleted_at is null and (r.org_id is null or r.org_id = v_settings.registration_org_id);
+  else
+    -- The answer does not tell that the address is known, nor does the time it takes.
+    perform labos.password_hash(auth_register.password);
+  end if;
+  perform lab_private.access_log('register', case when v_user is null then 'failure' else 'success' end, v_settings.registration_org_id, v_user),
+          lab_private.respond(202);
+  return jsonb_build_object('status', 'accepted');
+end
+$$;
+comment on function lab.auth_register(text, text, text, text, text, text) is
+$$Register
+
+Creates an account where the installation's registration is open; it can sign in once it is verified. The answer is 202 whether or not the address has an account already. Errors: 400 `invalid_email`, `invalid_username`, `invalid_name`, 403 `registration_closed`, `invitation_required`, 409 `username_taken`, 422 `weak_password`.$$;
+
+-- grants --------------------------------------------------------------------
+
+revoke all on all functions in schema lab_private from public;
+revoke all on function
+  lab.auth_login(text, text, text, jsonb), lab.auth_token(text, text, text, text, text, text, text), lab.auth_refresh(text),
+  lab.auth_logout(text), lab.auth_logout_all(), lab.auth_sessions(), lab.auth_session_end(uuid), lab.auth_org_switch(text, jsonb),
+  lab.auth_me(), lab.auth_me_update(text, text, text, text, jsonb), lab.auth_password_change(text, text),
+  lab.auth_register(text, text, text, text, text, text)
+  from public;
+-- Without a token: to obtain one, and to end a session by its refresh token.
+grant execute on function
+  lab.auth_login(text, text, text, jsonb), lab.auth_token(text, text, text, text, text, text, text), lab.auth_refresh(text),
+  lab.auth_logout(text), lab.auth_register(text, text, text, text, text, text)
+  to lab_anon, lab_user, lab_guest;
+grant execute on function
+  lab.auth_logout_all(), lab.auth_sessions(), lab.auth_session_end(uuid), lab.auth_org_switch(text, jsonb),
+  lab.auth_me(), lab.auth_me_update(text, text, text, text, jsonb), lab.auth_password_change(text, text)
+  to lab_user;
