@@ -729,17 +729,10 @@ read_record(Reader *r, Span line)
 		block->page_points = -1;
 		return;
 	}
-	if (strcmp(label, "NPOINTS") == 0 && block->page_label != NULL)
-	{
-		double		number;
-
-		if (!lb_affn_number(text, text + strlen(text), &number))
-			lb_jcamp_fail(r->line, "##NPOINTS= is not a number");
-		block->page_points = point_count(r, "NPOINTS", number);
-		return;
-	}
 	if (label[0] != '\0')		/* "##=" is a comment */
 		add_record(r, block, label, text);
+	if (strcmp(label, "NPOINTS") == 0 && block->page_label != NULL)
+		block->page_points = point_count(r, label, header_number(r, block, label, -1));
 }
 
 static void
