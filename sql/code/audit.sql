@@ -219,9 +219,9 @@ begin
   end if;
 
   call labos.audit_set_trigger(tab, '_900_audit', 'AFTER INSERT OR DELETE OR UPDATE for EACH ROW', format('labos.tg__audit(%L)', v_kind));
-  call labos.audit_set_trigger(tab, '_910_audit_flush', 'AFTER INSERT OR DELETE OR UPDATE for EACH STATEMENT', 'labos.tg__audit_flush()');
-  -- The trigger of a partitioned table does not see TRUNCATE of a partition.
+  -- Statement triggers of a partitioned table do not see what is done to a partition itself.
   for v_leaf in select p.relid from pg_partition_tree(tab) p union select tab loop
+    call labos.audit_set_trigger(v_leaf, '_910_audit_flush', 'AFTER INSERT OR DELETE OR UPDATE for EACH STATEMENT', 'labos.tg__audit_flush()');
     call labos.audit_set_trigger(v_leaf, '_910_audit_truncate', 'BEFORE TRUNCATE for EACH STATEMENT',
       format('labos.tg__audit_truncate(%L, %L)', v_kind, v_truncate));
     if v_old.id is null then
@@ -252,8 +252,8 @@ begin
   end if;
   perform labos.audit_event('table.disable', json_build_object('id', v_id, 'relname', tab::text, 'reason', reason));
   execute format('drop trigger if exists _900_audit on %s', tab);
-  execute format('drop trigger if exists _910_audit_flush on %s', tab);
   for v_leaf in select p.relid from pg_partition_tree(tab) p union select tab loop
+    execute format('drop trigger if exists _910_audit_flush on %s', v_leaf);
     execute format('drop trigger if exists _910_audit_truncate on %s', v_leaf);
   end loop;
   perform labos.audit_refresh();

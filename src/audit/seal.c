@@ -220,6 +220,8 @@ block_store(const AuditBlock *block)
 							  " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
 							  13, types, args, NULL, false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not write an audit block");
+	/* A second call in the same statement goes on from here. */
+	CommandCounterIncrement();
 }
 
 /*

@@ -384,12 +384,20 @@ check_reason(const AuditTable *table, AuditEntry *entry)
 	if (needed && entry->op != 'S' &&
 		(entry->reason == NULL ||
 		 pg_mbstrlen_with_len(entry->reason, entry->reason_len) < table->reason_min))
+	{
+		StringInfoData detail;
+
+		initStringInfo(&detail);
+		appendStringInfoChar(&detail, '{');
+		lb_json_member(&detail, "code", "reason_required");
+		lb_json_member(&detail, "kind", table->kind);
+		appendStringInfo(&detail, ", \"minimum_length\": %d}", table->reason_min);
 		ereport(ERROR,
 				errcode(ERRCODE_LABOS_AUDIT_REASON),
 				errmsg("a change of %s needs a reason", table->kind),
-				errdetail("{\"code\": \"reason_required\", \"kind\": \"%s\", \"minimum_length\": %d}",
-						  table->kind, table->reason_min),
+				errdetail_internal("%s", detail.data),
 				errhint("Send the header X-Audit-Reason, or SET LOCAL labos.audit_reason."));
+	}
 }
 
 /* Payload and record id; false if nothing changed. */
