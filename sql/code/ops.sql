@@ -69,9 +69,9 @@ comment on operator class labos_ops.gin_trgm_ops using gin is 'trigrams for LIKE
 -- jsonb: containment ----------------------------------------------------------
 
 create function labos_ops.jsonb_contains(jsonb, jsonb) returns boolean
-  language internal immutable strict parallel safe leakproof as 'jsonb_contains';
+  language c immutable strict parallel safe leakproof as 'MODULE_PATHNAME', 'labos_ops_jsonb_contains';
 create function labos_ops.jsonb_contained(jsonb, jsonb) returns boolean
-  language internal immutable strict parallel safe leakproof as 'jsonb_contained';
+  language c immutable strict parallel safe leakproof as 'MODULE_PATHNAME', 'labos_ops_jsonb_contained';
 comment on function labos_ops.jsonb_contains(jsonb, jsonb) is 'jsonb @>, leakproof.';
 comment on function labos_ops.jsonb_contained(jsonb, jsonb) is 'jsonb <@, leakproof.';
 
@@ -97,17 +97,17 @@ comment on operator class labos_ops.gin_jsonb_path_ops using gin is 'path hashes
 -- numeric: order ----------------------------------------------------------------
 
 create function labos_ops.numeric_lt(numeric, numeric) returns boolean
-  language internal immutable strict parallel safe leakproof as 'numeric_lt';
+  language c immutable strict parallel safe leakproof as 'MODULE_PATHNAME', 'labos_ops_numeric_lt';
 create function labos_ops.numeric_le(numeric, numeric) returns boolean
-  language internal immutable strict parallel safe leakproof as 'numeric_le';
+  language c immutable strict parallel safe leakproof as 'MODULE_PATHNAME', 'labos_ops_numeric_le';
 create function labos_ops.numeric_eq(numeric, numeric) returns boolean
-  language internal immutable strict parallel safe leakproof as 'numeric_eq';
+  language c immutable strict parallel safe leakproof as 'MODULE_PATHNAME', 'labos_ops_numeric_eq';
 create function labos_ops.numeric_ne(numeric, numeric) returns boolean
-  language internal immutable strict parallel safe leakproof as 'numeric_ne';
+  language c immutable strict parallel safe leakproof as 'MODULE_PATHNAME', 'labos_ops_numeric_ne';
 create function labos_ops.numeric_ge(numeric, numeric) returns boolean
-  language internal immutable strict parallel safe leakproof as 'numeric_ge';
+  language c immutable strict parallel safe leakproof as 'MODULE_PATHNAME', 'labos_ops_numeric_ge';
 create function labos_ops.numeric_gt(numeric, numeric) returns boolean
-  language internal immutable strict parallel safe leakproof as 'numeric_gt';
+  language c immutable strict parallel safe leakproof as 'MODULE_PATHNAME', 'labos_ops_numeric_gt';
 comment on function labos_ops.numeric_lt(numeric, numeric) is 'numeric <, leakproof.';
 comment on function labos_ops.numeric_le(numeric, numeric) is 'numeric <=, leakproof.';
 comment on function labos_ops.numeric_eq(numeric, numeric) is 'numeric =, leakproof.';
@@ -160,7 +160,7 @@ comment on operator class labos_ops.numeric_ops using hash is 'hash joins with =
 -- tsvector: full text -------------------------------------------------------------
 
 create function labos_ops.ts_match(tsvector, tsquery) returns boolean
-  language internal immutable strict parallel safe leakproof as 'ts_match_vq';
+  language c immutable strict parallel safe leakproof as 'MODULE_PATHNAME', 'labos_ops_ts_match';
 comment on function labos_ops.ts_match(tsvector, tsquery) is 'tsvector @@ tsquery, leakproof.';
 
 create operator labos_ops.@@ (
