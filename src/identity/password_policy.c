@@ -25,6 +25,7 @@
 
 #define NIST_MIN_LENGTH		15
 #define SHORTEST_CONTEXT	4	/* characters: shorter names are in every text */
+#define LONGEST_UNIT		4	/* characters that, repeated, add nothing */
 #define LONGEST_AFFIX		6	/* characters around a word that add nothing */
 
 /* Kinds of characters that occur. */
@@ -111,7 +112,7 @@ is_dressed_word(const char *text, int len)
 		is_word(text + first, last - first);
 }
 
-/* One character, one step up or down, or a row of keys, all the way through. */
+/* One step, few characters, a short unit, or a row of keys, all the way through. */
 static bool
 is_run(const char *text, int len)
 {
@@ -130,6 +131,10 @@ is_run(const char *text, int len)
 		;
 	if (i >= len && step >= -1 && step <= 1)
 		return true;
+	/* ab1!ab1!ab1! */
+	for (i = 1; i <= LONGEST_UNIT && 3 * i <= len; i++)
+		if (memcmp(text, text + i, len - i) == 0)
+			return true;
 
 	copy = pnstrdup(text, len);
 	for (i = 0; i < lengthof(rows) && !result; i++)
