@@ -183,32 +183,42 @@ call labos.audit_enable('lab_data.simulation_fields', '{"ignore": ["data"]}');
 do $do$
 declare
   v_scale   text;
-  v_columns text;
+  v_view    record;
   v_column  record;
 begin
   foreach v_scale in array array['mesoscale', 'continuum'] loop
-    select string_agg(format('t.%I', a.attname), ', ' order by a.attnum) into v_columns
-    from pg_attribute a where a.attrelid = 'lab.simulation_jobs'::regclass and a.attnum > 0 and not a.attisdropped;
-    execute format('create or replace view lab.%I with (security_invoker = true, check_option = local) as '
-      'select %s from lab_data.simulation_jobs t where t.scale = %L and t.deleted_at is null', v_scale || '_jobs', v_columns, v_scale);
+    for v_view in
+      select format('lab.%I', v_scale || '_jobs') as name,
+             format('with (security_invoker = true, check_option = local) as select %s from lab_data.simulation_jobs t where t.scale = %L and t.deleted_at is null',
+                    (select string_agg(format('t.%I', a.attname), ', ' order by a.attnum) from pg_attribute a
+                     where a.attrelid = 'lab.simulation_jobs'::regclass and a.attnum > 0 and not a.attisdropped), v_scale) as body,
+             'jobs' as part, 'The simulation jobs of this scale; see simulation_jobs.' as comment
+      union all
+      -- Organisation, job and scale are the key by which clients embed results in jobs.
+      select format('lab.%I', v_scale || '_results'),
+             format('with (security_invoker = true) as select t.id, t.org_id, t.job_id, t.owner_id, t.scale, t.engine_type, %s, t.convergence_reached, '
+                    't.wall_time_ms, t.engine_version, t.fidelity, t.seed, t.parameters, t.parameters_hash, t.parent_result_id, t.result, '
+                    't.created_at, t.created_by from lab_data.simulation_results t where t.scale = %L',
+                    case v_scale when 'mesoscale' then 't.microstructure_metrics, t.grain_size_distribution, t.phase_fractions, t.domain_size, t.timesteps'
+                                 else 't.effective_properties, t.mesh_info, t.solution_fields' end, v_scale),
+             'results', 'The results of jobs of this scale, found by job_id; see simulation_results.'
+    loop
+      -- A view may gain columns only at its end; a change that does otherwise needs a new one.
+      begin
+        execute format('create or replace view %s %s', v_view.name, v_view.body);
+      exception when invalid_table_definition then
+        execute format('drop view %s', v_view.name);
+        execute format('create view %s %s', v_view.name, v_view.body);
+      end;
+      execute format('comment on view %s is %L', v_view.name, format(E'%s %s\n\n%s', initcap(v_scale), v_view.part, v_view.comment));
+      execute format('revoke all on %s from public, lab_anon, lab_user, lab_guest', v_view.name);
+      execute format('grant select on %s to lab_user', v_view.name);
+    end loop;
     -- The scale need not be named, and an engine of another scale is refused.
     execute format('alter view lab.%I alter column scale set default %L', v_scale || '_jobs', v_scale);
-    execute format('revoke all on lab.%I from public, lab_anon, lab_user, lab_guest', v_scale || '_jobs');
-    execute format('grant select, insert (id, name, description, engine_type, fidelity, parameters, seed, parent_job_id, structure_id, priority, max_attempts), '
+    execute format('grant insert (id, name, description, engine_type, fidelity, parameters, seed, parent_job_id, structure_id, priority, max_attempts), '
       'update (name, description, engine_type, fidelity, parameters, seed, parent_job_id, structure_id, priority, max_attempts, version) on lab.%I to lab_user',
       v_scale || '_jobs');
-    execute format('comment on view lab.%I is %L', v_scale || '_jobs', format(
-      E'%s jobs\n\nThe simulation jobs of this scale; see simulation_jobs.', initcap(v_scale)));
-
-    execute format('create or replace view lab.%I with (security_invoker = true) as select t.id, t.org_id, t.job_id, t.owner_id, t.engine_type, %s, '
-      't.convergence_reached, t.wall_time_ms, t.engine_version, t.fidelity, t.seed, t.parameters, t.parameters_hash, t.parent_result_id, t.result, '
-      't.created_at, t.created_by from lab_data.simulation_results t where t.scale = %L', v_scale || '_results',
-      case v_scale when 'mesoscale' then 't.microstructure_metrics, t.grain_size_distribution, t.phase_fractions, t.domain_size, t.timesteps'
-                   else 't.effective_properties, t.mesh_info, t.solution_fields' end, v_scale);
-    execute format('revoke all on lab.%I from public, lab_anon, lab_user, lab_guest', v_scale || '_results');
-    execute format('grant select on lab.%I to lab_user', v_scale || '_results');
-    execute format('comment on view lab.%I is %L', v_scale || '_results', format(
-      E'%s results\n\nThe results of jobs of this scale, found by job_id; see simulation_results.', initcap(v_scale)));
 
     for v_column in
       select v.oid::regclass as name, a.attname, col_description(t.oid, ta.attnum) as description
