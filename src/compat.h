@@ -78,6 +78,11 @@ lb_json_parse(const char *json, size_t length, int encoding, JsonSemAction *acti
 }
 #endif
 
+/* The macros for varlena values have a header of their own since 16. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* Soft errors of input functions come with 16. */
 #if PG_VERSION_NUM >= 160000
 #define lb_ereturn(context, dummy, rest) ereturn(context, dummy, rest)

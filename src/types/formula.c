@@ -107,7 +107,7 @@ report(Node *escontext, const char *text, int len, const LbFormulaError *error)
  * labos.formula_in(cstring) returns formula
  *
  * Errors:	LB202 with the character it stumbled at
- * Cost:	O(length * depth), at most 1000 bytes and 16 brackets deep
+ * Cost:	O(length * depth), at most 3000 bytes and 16 brackets deep
  * SQL:		immutable strict parallel safe
  */
 PG_FUNCTION_INFO_V1(labos_formula_in);

@@ -18,7 +18,8 @@
 /* At most a thousand million atoms of one element. */
 #define LB_FORMULA_MAX_AMOUNT (LB_FORMULA_UNIT * INT64CONST(1000000000))
 #define LB_FORMULA_MAX_CHARGE 999
-#define LB_FORMULA_MAX_LENGTH 1000	/* bytes of text */
+/* Bytes of text; more than the longest output, 120 times Xx999999999.999999999 */
+#define LB_FORMULA_MAX_LENGTH 3000
 #define LB_FORMULA_MAX_DEPTH 16 /* nested brackets */
 
 /* A set of elements; code c is bit (c - 1). */

@@ -28,6 +28,7 @@
 #include "port/pg_bitutils.h"
 #include "utils/array.h"
 
+#include "compat.h"
 #include "types/formula.h"
 
 #define PG_GETARG_FORMULA_P(n) ((LbFormula *) PG_GETARG_VARLENA_P(n))

@@ -16,6 +16,7 @@
 
 #include "port/pg_bitutils.h"
 
+#include "compat.h"
 #include "types/formula.h"
 
 /* CODATA 2018, g/mol */

@@ -30,6 +30,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
+#include "compat.h"
 #include "core/errors.h"
 
 #define MAX_PREFIX 8

@@ -25,6 +25,8 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
+#include "compat.h"
+
 /* Does the pattern end in the middle of an escape? */
 static bool
 ends_with_escape(const text *pattern)

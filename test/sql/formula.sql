@@ -32,6 +32,13 @@ select formula_anonymous('HHeLiBeBCNOFNeNaMgAlSiPSClArKCaScTiVCrMnFeCoNi') as af
 select t as written, t::formula as hill, t::formula = (t::formula)::text::formula as same
 from unnest(array['C4.5(H2O)', 'B2.25D2O', 'Be0.5H2O', 'F4.5^-']) t;
 
+-- The longest text that can come out goes in again: every element with nine decimal places.
+with table_of_elements as (
+  select ('(' || string_agg(e, '') || ')99999999.123456789')::formula as f
+  from unnest(string_to_array('H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og D T', ' ')) e)
+select n_elements(f), length(f::text), f::text::formula = f as same, array_length(elements(f), 1), round(molar_mass(formula_reduced(f))) as one_of_each, f @> '{Og,T}' as has_og_t
+from table_of_elements;
+
 -- Every one of 4,604 measured compositions is read, weighed and written back; a brace, a dot and a caret change nothing.
 \getenv data LABOS_TEST_DATA
 create temp table gap (formula text, gap_ev float8);
@@ -133,6 +140,14 @@ set enable_hashagg = off;
 select count(*) from (select f from material group by f) g;
 reset enable_hashagg;
 
+-- A hash-partitioned table puts equal formulas together; arrays that come out of rows are read row by row.
+create temp table parted (f formula) partition by hash (f);
+create temp table parted_0 partition of parted for values with (modulus 2, remainder 0);
+create temp table parted_1 partition of parted for values with (modulus 2, remainder 1);
+insert into parted select f from material where f is not null;
+select (select count(*) from parted_0) between 2000 and 2600 as half, (select count(*) from parted_0 join parted_1 using (f)) as in_both;
+select count(*) filter (where f @> set_of and f <@ set_of and f && set_of) as own, count(*) filter (where f @> f and f <@ f and f && f) as self from material;
+
 -- Row security: an operator that could leak would not be index condition here.
 select p.proname, p.proleakproof, p.provolatile, p.proparallel from pg_operator o join pg_proc p on p.oid = o.oprcode
 where o.oprleft = 'formula'::regtype order by 1, o.oprright;
@@ -147,7 +162,7 @@ from unnest(array['', '   ', 'MoX2', 'mos2', 'Mo S2', 'MoS2)', 'Ca3(PO4', 'Ca3(P
 select pg_temp.refused('select repeat(''H2O'', 3500000)::labos.formula') as ten_megabytes;
 select pg_temp.refused('select (repeat(''('', 10000) || ''H'' || repeat('')'', 10000))::labos.formula') as ten_thousand_brackets;
 select pg_temp.refused('select (repeat(''('', 400) || ''H'')::labos.formula') as four_hundred_brackets;
-select repeat('H', 1000)::formula as thousand_bytes, (repeat('(', 16) || 'H2' || repeat(')', 16))::formula as sixteen_deep;
+select repeat('H', 3000)::formula as longest, formula_valid(repeat('H', 3001)) as longer, (repeat('(', 16) || 'H2' || repeat(')', 16))::formula as sixteen_deep;
 select formula_valid('MoS2') as good, formula_valid('MoX2') as bad, formula_valid(null) is null as null_in, null::formula is null as null_type;
 select pg_temp.refused($$select labos.amount('MoS2', 'Xx')$$), pg_temp.refused($$select labos.fraction('MoS2', '')$$),
        pg_temp.refused($$select labos.mass_fraction('MoS2', repeat('日', 1000))$$);
