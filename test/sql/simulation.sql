@@ -220,6 +220,17 @@ select (select count(*) from lab.simulation_jobs where name = 'active') as jobs,
        (select count(*) from lab.simulation_results where engine_type = 'KMC') as results;
 select test.error_of($$select lab.job_run(test.job('active'))$$), test.error_of($$select lab.job_create('child', 'FEM', parent_job_id => test.job('active'))$$);
 
+-- Whoever may, lists it among the deleted and brings it back.
+reset role;
+select test.become('mary');
+set role lab_user;
+select record ->> 'name' as name from lab.trash('simulation_job');
+select lab.restore('simulation_job', test.job('active')) ->> 'name' as restored;
+reset role;
+select test.become('sam');
+set role lab_user;
+select name, status from lab.mesoscale_jobs where name = 'active';
+
 -- Structures: text kept as given, equal texts found, the text never changes; they feed atomic jobs.
 insert into lab.structures (name, formula, n_atoms, format, source) values ('rock salt', 'NaCl', 8, 'cif', E'data_NaCl  \r\n_cell_length_a 5.64\r\n') returning name, formula, n_atoms, dimensionality, format, length(hash) as hash_length;
 insert into lab.structures (name, formula, n_atoms, format, source, parent_structure_id, generated_by)
