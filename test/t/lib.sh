@@ -30,7 +30,7 @@ like() {
 }
 finish() {
   local i
-  for i in "${!servers[@]}"; do pg_stop "${servers[$i]}" "${servers[$i]}/bin" immediate || true; done
+  for i in "${!servers[@]}"; do pg_stop "${servers[$i]}" "$(readlink "${servers[$i]}/bin")" immediate || true; done
   for i in "${scratch[@]}"; do [ ! -d "$i" ] || scratch_remove "$i"; done
 }
 done_testing() { echo "1..$tap_n"; [ $tap_bad = 0 ]; }
