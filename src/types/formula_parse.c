@@ -672,6 +672,8 @@ parse_set(Parser *ps)
 			len = 2;
 		term->code = ps->p < ps->end ? lb_element_find(ps->p, len) : 0;
 		term->amount = LB_FORMULA_UNIT;
+		if (term->code == 0 && peek(ps) >= 'A' && peek(ps) <= 'Z')
+			return fail(ps, ps->p, NULL, "unknown element \"%.*s\"", len, ps->p);
 		if (term->code == 0)
 			return fail(ps, ps->p, case_hint, "an element is expected here");
 		ps->p += len;

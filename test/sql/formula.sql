@@ -156,7 +156,7 @@ where o.oprleft = 'formula'::regtype order by 1, o.oprright;
 select t as refused, pg_temp.refused(format('select %L::labos.formula', t)) as error
 from unnest(array['', '   ', 'MoX2', 'mos2', 'Mo S2', 'MoS2)', 'Ca3(PO4', 'Ca3(PO4]2', '()2', 'Ca()2', 'MoS0', 'MoS0.0000000001', 'MoS-2', 'H1e400',
                   'H99999999999', 'H1000000000.5', '(H1000000)1000000', '(H0.00001)0.00001', 'Infinity', 'Li1-xCoO2', 'CuSO4·', '·5H2O', 'CuSO4··5H2O', '5', '1/2', '1/0H2O', '^2+', '+',
-                  'Fe^3', 'Fe^0+', 'Fe^1000+', 'Fe^3+O', 'SO42-', 'I3-', 'O2+', 'H2+', 'B12H12-', '2NH4+', 'Fe (2-', 'C60-', '13CO2', '{}', '{Ga', '{Ga,}', '{ga}', '{"Ga}', '{Ga}N',
+                  'Fe^3', 'Fe^0+', 'Fe^1000+', 'Fe^3+O', 'SO42-', 'I3-', 'O2+', 'H2+', 'B12H12-', '2NH4+', 'Fe (2-', 'C60-', '13CO2', '{}', '{Ga', '{Ga,}', '{ga}', '{Ga,Xx}', '{"Ga}', '{Ga}N',
                   'Mo₂⁺₃', 'Мо', 'MoS2' || chr(1), E'Mo\nS2x', 'Cu²O', repeat('(', 17) || 'H' || repeat(')', 17), '日本S2']) t;
 -- Size and depth are bounded; the message stays short.
 select pg_temp.refused('select repeat(''H2O'', 3500000)::labos.formula') as ten_megabytes;
