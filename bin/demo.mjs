@@ -29,10 +29,10 @@ async function call(who, method, path, { body, expect = 200, tell, accept, heade
   let answer = text
   try { answer = JSON.parse(text) } catch { /* a picture, or nothing */ }
   let told = ''
+  if (response.status !== expect) fail(`${method} ${path} as ${who} answered ${response.status}, not ${expect}: ${text.slice(0, 600)}`)
   if (tell) told = tell(answer)
   else if (response.status >= 400) told = `${codeOf(answer)}: ${answer.message}`
   console.log(`  ${who.padEnd(9)} ${(method + ' ' + path.split('?')[0]).padEnd(34)} ${response.status}  ${told}`)
-  if (response.status !== expect) fail(`${method} ${path} as ${who} answered ${response.status}, not ${expect}: ${text.slice(0, 600)}`)
   return answer
 }
 const rpc = (who, name, body = {}, options = {}) => call(who, 'POST', `/rpc/${name}`, { body, ...options })
@@ -56,19 +56,20 @@ async function signIn(who, login, password) {
 title('1  People and organisations')
 await signIn('admin', process.env.LABOS_ADMIN_EMAIL, process.env.LABOS_ADMIN_PASSWORD)
 const people = [['mary', 'manager'], ['sam', 'scientist'], ['tess', 'technician'], ['vic', 'viewer']]
+const password = 'Pipette-2026'
 const ids = {}
 for (const [name, role] of people) {
   const cap = name[0].toUpperCase() + name.slice(1)
   const made = await rpc('admin', 'user_create', {
-    email: `${name}@example.lab`, username: name, full_name: `${cap} Demo`, password: `${cap}-Demo-2026`, roles: [role]
+    email: `${name}@example.lab`, username: name, full_name: `${cap} Demo`, password, roles: [role]
   }, { tell: (a) => `${a.username ?? name}, ${role}` })
   ids[name] = made.id ?? made.user?.id
 }
 await rpc('admin', 'organization_create', {
-  name: 'Other Lab', slug: 'other-lab', admin_email: 'olga@other.lab', admin_username: 'olga', admin_password: 'Olga-Demo-2026'
+  name: 'Other Lab', slug: 'other-lab', admin_email: 'olga@other.lab', admin_username: 'olga', admin_password: password
 }, { tell: (a) => `second organisation ${a.slug ?? a.organization?.slug}` })
-for (const [name] of people) await signIn(name, `${name}@example.lab`, `${name[0].toUpperCase() + name.slice(1)}-Demo-2026`)
-await signIn('olga', 'olga', 'Olga-Demo-2026')
+for (const [name] of people) await signIn(name, `${name}@example.lab`, password)
+await signIn('olga', 'olga', password)
 await rpc('nobody', 'auth_login', { login: 'sam', password: 'wrong' }, { expect: 401 })
 
 // ------------------------------------------------------------------------------------------------------------------
@@ -76,7 +77,7 @@ title('2  Samples')
 const formulas = ['GaAs', 'InP', 'CdTe', 'MoS2', 'Cu2ZnSnS4', 'CH3NH3PbI3', 'Al0.3Ga0.7As', 'CuSO4·5H2O', 'Ca3(PO4)2', 'Li0.95CoO2']
 const samples = await call('sam', 'POST', '/samples?select=id,barcode,name,formula,status', {
   expect: 201, headers: { Prefer: 'return=representation' },
-  body: formulas.map((formula, i) => ({ name: `Demo sample ${i + 1}`, formula, lot_code: `LOT-2026-${String(i + 1).padStart(3, '0')}`, quantity: 5, unit: 'g' })),
+  body: formulas.map((formula, i) => ({ name: `Demo sample ${i + 1}`, formula, lot_code: `LOT-2026-${String(i + 1).padStart(3, '0')}`, quantity: 5, quantity_unit: 'g' })),
   tell: (a) => `${a.length} samples, codes ${a[0].barcode} … ${a.at(-1).barcode}`
 })
 await call('vic', 'POST', '/samples', { expect: 403, body: { name: 'not allowed', formula: 'NaCl' } })
@@ -91,7 +92,7 @@ await call('nobody', 'GET', '/samples', { expect: 401 })
 title('3  An instrument that must be calibrated')
 const instrument = one(await call('mary', 'POST', '/instruments?select=id,name', {
   expect: 201, headers: { Prefer: 'return=representation' },
-  body: { name: 'NMR 400', model: 'AV-400', manufacturer: 'Example Instruments', serial: 'NMR-0001', requires_calibration: true },
+  body: { name: 'NMR 400', model: 'AV-400', manufacturer: 'Example Instruments', serial_number: 'NMR-0001', requires_calibration: true },
   tell: (a) => one(a).name
 }))
 const run = { instrument_id: instrument.id, sample_id: samples[0].id, method: '1H NMR' }
