@@ -198,7 +198,7 @@ begin
   perform lab_private.require_writable(), lab_private.lock_organization(v_org);
   v_role := lab_private.find_own_role(v_org, role_delete.role);
   select count(*) into v_users from lab_data.user_roles g where g.org_id = v_org and g.role_id = v_role.id;
-  select count(*) into v_roles from lab_data.roles r where r.parent_id = v_role.id and r.deleted_at is null;
+  select count(*) into v_roles from lab_data.roles r where r.org_id = v_org and r.parent_id = v_role.id and r.deleted_at is null;
   if v_users + v_roles > 0 then
     raise exception 'the role is in use' using errcode = 'PT409',
       detail = json_build_object('code', 'role_in_use', 'role', v_role.name, 'users', v_users, 'roles', v_roles)::text,

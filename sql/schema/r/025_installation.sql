@@ -181,7 +181,8 @@ create or replace function lab.identity_settings_update(settings jsonb) returns 
 as $$
 declare
   v_user    uuid := lab_private.require_superuser();
-  v_known   text[] := '{issuer,audience,registration,registration_org_id,max_failed_logins,lock_seconds,refresh_grace_seconds,key_lead_seconds,session_days,trusted_proxies}';
+  v_known   text[] := array['issuer', 'audience', 'registration', 'registration_org_id', 'max_failed_logins', 'lock_seconds',
+                            'refresh_grace_seconds', 'key_lead_seconds', 'session_days', 'trusted_proxies'];
   v_unknown text[];
 begin
   perform lab_private.require_writable();
