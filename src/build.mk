@@ -16,10 +16,16 @@ OBJS += src/identity/login.o
 OBJS += src/audit/merkle.o src/audit/canon.o src/audit/context.o src/audit/buffer.o src/audit/log.o
 OBJS += src/audit/trigger.o src/audit/seal.o src/audit/verify.o
 OBJS += src/types/elements.o src/types/formula_parse.o src/types/formula_value.o src/types/formula.o src/types/formula_ops.o src/types/labcode.o src/types/ops.o
+OBJS += src/types/elements.o src/types/formula_parse.o src/types/formula_value.o src/types/formula.o src/types/formula_ops.o
+OBJS_numeric = src/numeric/rng.o src/numeric/special.o src/numeric/linalg.o src/numeric/lbfgs.o src/numeric/sobol.o
+OBJS += $(OBJS_numeric)
 OBJS += src/parse/asdf.o src/parse/jcamp.o src/parse/csv.o
 OBJS_engine = src/engine/registry.o src/engine/params.o src/engine/draw.o src/engine/stub_meso.o \
               src/engine/stub_continuum.o src/engine/stub_atomic.o src/engine/engine_sql.o
 OBJS += $(OBJS_engine)
+OBJS_campaign = src/campaign/descriptors.o src/campaign/config.o src/campaign/config_parts.o src/campaign/score.o \
+                src/campaign/space.o src/campaign/gp.o src/campaign/acquire.o src/campaign/suggest.o
+OBJS += $(OBJS_campaign)
 OBJS += src/deploy/exec_file.o
 OBJS := $(sort $(OBJS))
 
@@ -51,3 +57,4 @@ $(OBJS) labos.so: $(wildcard src/*.h src/*/*.h) src/build.mk src/exports.map lab
 
 # Stub results are bit-equal everywhere: no fused multiply-add (src/engine/draw.c).
 $(OBJS_engine): override CFLAGS += -ffp-contract=off
+$(OBJS_numeric) $(OBJS_campaign): override CFLAGS += -O3 -ffp-contract=off

@@ -26,7 +26,13 @@
 
 #include <math.h>
 
+#include "catalog/pg_type_d.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
 #include "campaign/descriptors.h"
+#include "core/errors.h"
 
 typedef struct ElementData
 {
@@ -220,4 +226,110 @@ lb_descriptors_compute(const LbFormula *formula, double *out)
 		stats[4] = stats[3] - stats[2];
 	}
 	return true;
+}
+
+/* What the models of campaigns use: enough to tell, few enough to learn. */
+static const uint8 feature_properties[] = {4, 6, 7, 8, 9, 10, 11};
+
+#define FEATURE_STATS	4		/* all but range */
+#define FEATURES		(lengthof(feature_properties) * FEATURE_STATS)
+
+static const LbFormula *
+describe(FunctionCallInfo fcinfo, double *out)
+{
+	LbFormula  *formula = (LbFormula *) PG_DETOAST_DATUM(PG_GETARG_DATUM(0));
+
+	if (!lb_descriptors_compute(formula, out))
+		ereport(ERROR,
+				errcode(ERRCODE_LABOS_INVALID_FORMULA),
+				errmsg("composition cannot be described"),
+				errdetail("Properties are known of the elements up to %s.",
+						  lb_elements[LB_DESCRIBED_ELEMENTS].symbol));
+	return formula;
+}
+
+/*
+ * labos.composition_descriptors(formula labos.formula) returns float8[]
+ *
+ * Shapes:	LB_DESCRIPTORS numbers in the order of composition_descriptor_names()
+ * Units:	pm, eV, g/mol, atomic units and pure numbers, by property
+ * Errors:	LB202 an element beyond Lr, or no element at all
+ * Source:	see the head of this file
+ * SQL:		immutable strict parallel safe
+ */
+PG_FUNCTION_INFO_V1(labos_composition_descriptors);
+
+Datum
+labos_composition_descriptors(PG_FUNCTION_ARGS)
+{
+	double		all[LB_DESCRIPTORS];
+	Datum		values[LB_DESCRIPTORS];
+
+	describe(fcinfo, all);
+	for (int i = 0; i < LB_DESCRIPTORS; i++)
+		values[i] = Float8GetDatum(all[i]);
+	PG_RETURN_ARRAYTYPE_P(construct_array(values, LB_DESCRIPTORS, FLOAT8OID,
+										  sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/*
+ * labos.composition_features(formula labos.formula) returns float8[]
+ *		The descriptors that models of campaigns use.
+ *
+ * Errors:	as composition_descriptors
+ * SQL:		immutable strict parallel safe
+ */
+PG_FUNCTION_INFO_V1(labos_composition_features);
+
+Datum
+labos_composition_features(PG_FUNCTION_ARGS)
+{
+	double		all[LB_DESCRIPTORS];
+	Datum		values[FEATURES];
+
+	describe(fcinfo, all);
+	for (int i = 0; i < FEATURES; i++)
+		values[i] = Float8GetDatum(all[feature_properties[i / FEATURE_STATS] * LB_DESCRIPTOR_STATS +
+									   i % FEATURE_STATS]);
+	PG_RETURN_ARRAYTYPE_P(construct_array(values, FEATURES, FLOAT8OID,
+										  sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+static Datum
+names(bool features)
+{
+	Datum		values[LB_DESCRIPTORS];
+	int			n = features ? FEATURES : LB_DESCRIPTORS;
+
+	for (int i = 0; i < n; i++)
+	{
+		int			stats = features ? FEATURE_STATS : LB_DESCRIPTOR_STATS;
+		int			property = features ? feature_properties[i / stats] : i / stats;
+
+		values[i] = CStringGetTextDatum(psprintf("%s_%s", lb_element_property_names[property],
+												 lb_descriptor_stat_names[i % stats]));
+	}
+	PG_RETURN_ARRAYTYPE_P(construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/*
+ * labos.composition_descriptor_names() and labos.composition_feature_names()
+ *		returns text[]
+ *
+ * SQL:		immutable parallel safe
+ */
+PG_FUNCTION_INFO_V1(labos_composition_descriptor_names);
+
+Datum
+labos_composition_descriptor_names(PG_FUNCTION_ARGS)
+{
+	return names(false);
+}
+
+PG_FUNCTION_INFO_V1(labos_composition_feature_names);
+
+Datum
+labos_composition_feature_names(PG_FUNCTION_ARGS)
+{
+	return names(true);
 }
