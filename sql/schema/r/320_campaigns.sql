@@ -218,37 +218,77 @@ end
 $$;
 comment on function lab_private.campaign_row(uuid, uuid) is 'A campaign as the public view shows it.';
 
-do $do$
-declare
-  v_call record;
-begin
-  for v_call in
-    select * from (values
-      ('start', 'RUNNING', '{CREATED}', 'Start a design campaign', 'CREATED → RUNNING.'),
-      ('pause', 'PAUSED', '{RUNNING}', 'Pause a design campaign', 'RUNNING → PAUSED; results that are under way may still be observed.'),
-      ('resume', 'RUNNING', '{PAUSED}', 'Resume a design campaign', 'PAUSED → RUNNING.'),
-      ('cancel', 'CANCELLED', '{CREATED,RUNNING,PAUSED}', 'Cancel a design campaign', 'Any unfinished campaign → CANCELLED, for good.')
-    ) x(verb, target, allowed, title, sentence)
-  loop
-    execute format($fn$
-create or replace function lab.campaign_%1$s(id uuid) returns lab.design_campaigns
+create or replace function lab.campaign_start(id uuid) returns lab.design_campaigns
   language plpgsql volatile security definer
   set search_path to pg_catalog, labos, pg_temp
-as $body$
+as $$
 declare
   v_org uuid := labos.require_org_for('campaign:run');
 begin
-  perform lab_private.campaign_move(v_org, campaign_%1$s.id, %2$L, %3$L);
-  return lab_private.campaign_row(v_org, campaign_%1$s.id);
+  perform lab_private.campaign_move(v_org, campaign_start.id, 'RUNNING', '{CREATED}');
+  return lab_private.campaign_row(v_org, campaign_start.id);
 end
-$body$ $fn$, v_call.verb, v_call.target, v_call.allowed);
-    execute format('comment on function lab.campaign_%s(uuid) is %L', v_call.verb,
-      v_call.title || E'\n\n' || v_call.sentence || ' Errors: 403, 404 `campaign_not_found`, 409 `illegal_transition`.');
-    execute format('revoke all on function lab.campaign_%s(uuid) from public', v_call.verb);
-    execute format('grant execute on function lab.campaign_%s(uuid) to lab_user', v_call.verb);
-  end loop;
+$$;
+comment on function lab.campaign_start(uuid) is
+$$Start a design campaign
+
+CREATED → RUNNING. Errors: 403, 404 `campaign_not_found`, 409 `illegal_transition`.$$;
+revoke all on function lab.campaign_start(uuid) from public;
+grant execute on function lab.campaign_start(uuid) to lab_user;
+
+create or replace function lab.campaign_pause(id uuid) returns lab.design_campaigns
+  language plpgsql volatile security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_org uuid := labos.require_org_for('campaign:run');
+begin
+  perform lab_private.campaign_move(v_org, campaign_pause.id, 'PAUSED', '{RUNNING}');
+  return lab_private.campaign_row(v_org, campaign_pause.id);
 end
-$do$;
+$$;
+comment on function lab.campaign_pause(uuid) is
+$$Pause a design campaign
+
+RUNNING → PAUSED; results that are under way may still be observed. Errors: 403, 404 `campaign_not_found`, 409 `illegal_transition`.$$;
+revoke all on function lab.campaign_pause(uuid) from public;
+grant execute on function lab.campaign_pause(uuid) to lab_user;
+
+create or replace function lab.campaign_resume(id uuid) returns lab.design_campaigns
+  language plpgsql volatile security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_org uuid := labos.require_org_for('campaign:run');
+begin
+  perform lab_private.campaign_move(v_org, campaign_resume.id, 'RUNNING', '{PAUSED}');
+  return lab_private.campaign_row(v_org, campaign_resume.id);
+end
+$$;
+comment on function lab.campaign_resume(uuid) is
+$$Resume a design campaign
+
+PAUSED → RUNNING. Errors: 403, 404 `campaign_not_found`, 409 `illegal_transition`.$$;
+revoke all on function lab.campaign_resume(uuid) from public;
+grant execute on function lab.campaign_resume(uuid) to lab_user;
+
+create or replace function lab.campaign_cancel(id uuid) returns lab.design_campaigns
+  language plpgsql volatile security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_org uuid := labos.require_org_for('campaign:run');
+begin
+  perform lab_private.campaign_move(v_org, campaign_cancel.id, 'CANCELLED', '{CREATED,RUNNING,PAUSED}');
+  return lab_private.campaign_row(v_org, campaign_cancel.id);
+end
+$$;
+comment on function lab.campaign_cancel(uuid) is
+$$Cancel a design campaign
+
+Any unfinished campaign → CANCELLED, for good. Errors: 403, 404 `campaign_not_found`, 409 `illegal_transition`.$$;
+revoke all on function lab.campaign_cancel(uuid) from public;
+grant execute on function lab.campaign_cancel(uuid) to lab_user;
 
 -- propose -------------------------------------------------------------------
 
@@ -508,395 +548,10 @@ begin
 end
 $$;
 comment on function lab_private.campaign_require_running(lab_data.design_campaigns) is '409 campaign_not_running unless it is.';
-
--- ask and tell --------------------------------------------------------------
-
-create or replace function lab.campaign_suggest(id uuid, n integer default 1)
-  returns setof lab.campaign_candidates
-  language plpgsql volatile security definer
-  set search_path to pg_catalog, labos, pg_temp
-as $$
-#variable_conflict use_column
-declare
-  v_org      uuid := labos.require_org_for('campaign:run');
-  v_campaign lab_data.design_campaigns;
-  v_open     lab_data.design_iterations;
-  v_size     integer;
-  v_left     integer := campaign_suggest.n;
-  v_first    integer;
-  v_made     integer;
-  v_started  timestamptz;
-begin
-  if campaign_suggest.n is null or campaign_suggest.n not between 1 and 1000 then
-    raise exception 'n must be between 1 and 1000' using errcode = 'PT400', detail = json_build_object('code', 'invalid_n')::text;
-  end if;
-  v_campaign := lab_private.campaign_lock(v_org, campaign_suggest.id);
-  perform lab_private.campaign_require_running(v_campaign);
-  if v_campaign.config #>> '{evaluator,kind}' <> 'external' then
-    raise exception 'the campaign evaluates its candidates itself' using errcode = 'PT409',
-      detail = json_build_object('code', 'evaluator_not_external')::text, hint = 'Use campaign_step.';
-  end if;
-  v_size := (v_campaign.config ->> 'candidates_per_iteration')::integer;
-  select count(*) into v_first from lab_data.campaign_candidates c where c.org_id = v_org and c.campaign_id = v_campaign.id;
-
-  while v_left > 0 loop
-    v_started := clock_timestamp();
-    select c.* into v_campaign from lab_data.design_campaigns c where c.org_id = v_org and c.id = campaign_suggest.id;
-    -- The last iteration takes more until it is full; then a new one begins.
-    select i.* into v_open from lab_data.design_iterations i
-    where i.org_id = v_org and i.campaign_id = v_campaign.id and i.iteration_index = v_campaign.current_iteration - 1;
-    if not found or v_open.created_structures >= v_size then
-      exit when v_campaign.current_iteration >= v_campaign.max_iterations;
-      v_open.iteration_index := v_campaign.current_iteration;
-      v_open.created_structures := 0;
-      v_open.id := lab_private.iteration_begin(v_campaign, v_campaign.current_iteration);
-    end if;
-    v_made := lab_private.campaign_propose(v_campaign, v_open.id, v_open.iteration_index,
-      least(v_left, v_size - v_open.created_structures), 'pending');
-    if v_made = 0 and v_open.created_structures = 0 then
-      delete from lab_data.design_iterations i where i.org_id = v_org and i.id = v_open.id;
-      update lab_data.design_campaigns c set current_iteration = v_open.iteration_index where c.org_id = v_org and c.id = v_campaign.id;
-    else
-      perform lab_private.iteration_close(v_campaign, v_open.id, extract(epoch from clock_timestamp() - v_started) * 1000,
-        v_made = 0 or v_open.created_structures + v_made >= v_size);
-    end if;
-    exit when v_made = 0;
-    v_left := v_left - v_made;
-  end loop;
-  if v_left = campaign_suggest.n then
-    raise exception 'nothing is left to suggest' using errcode = 'PT409',
-      detail = json_build_object('code', 'nothing_left', 'candidates', v_first)::text,
-      hint = 'The space, the budget or max_iterations is used up.';
-  end if;
-  return query select c.* from lab.campaign_candidates c
-  where c.org_id = v_org and c.campaign_id = campaign_suggest.id and c.slot >= v_first order by c.slot;
-end
-$$;
-comment on function lab.campaign_suggest(uuid, integer) is
-$$Ask for candidates to try
-
-For the evaluator external: answers up to n new candidates, never one that was suggested before, to whomever. Report each with campaign_observe. Errors: 403, 404 `campaign_not_found`, 409 `campaign_not_running`, `evaluator_not_external`, `nothing_left`, 400 `invalid_n`.$$;
-
-create or replace function lab_private.properties_require(properties jsonb, targets jsonb, what text) returns void
-  language plpgsql stable
-  set search_path to pg_catalog, pg_temp
-as $$
-declare
-  v_bad text;
-begin
-  if jsonb_typeof(properties_require.properties) is distinct from 'object' then
-    v_bad := '';
-  elsif pg_column_size(properties_require.properties) > 65536 then
-    raise exception '% are too large', properties_require.what using errcode = 'PT400', detail = json_build_object('code', 'too_large')::text;
-  else
-    select e.key into v_bad from jsonb_each(properties_require.properties) e
-    where case when jsonb_typeof(e.value) = 'number' then abs((e.value #>> '{}')::numeric) > 1e300 else true end
-    limit 1;
-  end if;
-  if v_bad is not null then
-    raise exception '% must be an object of finite numbers', properties_require.what using errcode = 'PT400',
-      detail = json_build_object('code', 'invalid_properties', 'argument', properties_require.what, 'property', left(v_bad, 100))::text;
-  end if;
-  if properties_require.targets is not null
-     and not exists (select from jsonb_object_keys(properties_require.targets) k where properties_require.properties ? k) then
-    raise exception 'no target property is among the properties' using errcode = 'PT400',
-      detail = jsonb_build_object('code', 'no_target_property', 'targets',
-        (select jsonb_agg(k) from jsonb_object_keys(properties_require.targets) k))::text;
-  end if;
-end
-$$;
-comment on function lab_private.properties_require(jsonb, jsonb, text) is '400 invalid_properties, too_large, no_target_property.';
-
-create or replace function lab.campaign_observe(
-  candidate uuid, properties jsonb default null, uncertainty jsonb default null, error text default null)
-  returns lab.campaign_candidates
-  language plpgsql volatile security definer
-  set search_path to pg_catalog, labos, pg_temp
-as $$
-#variable_conflict use_column
-declare
-  v_org       uuid := labos.require_org_for('campaign:run');
-  v_campaign  lab_data.design_campaigns;
-  v_candidate lab_data.campaign_candidates;
-  v_created   integer;
-  v_made      lab.campaign_candidates;
-begin
-  select c.* into v_candidate from lab_data.campaign_candidates c
-  where c.org_id = v_org and c.id = campaign_observe.candidate
-    and c.owner_id = labos.owner_for('campaign:update_any', c.owner_id);
-  if not found then
-    raise exception 'candidate not found' using errcode = 'PT404',
-      detail = json_build_object('code', 'candidate_not_found', 'id', campaign_observe.candidate)::text;
-  end if;
-  v_campaign := lab_private.campaign_lock(v_org, v_candidate.campaign_id);
-  if v_campaign.status not in ('RUNNING', 'PAUSED') then
-    perform lab_private.campaign_require_running(v_campaign);
-  end if;
-  select c.* into v_candidate from lab_data.campaign_candidates c where c.org_id = v_org and c.id = campaign_observe.candidate;
-  if v_candidate.state not in ('suggested', 'pending') then
-    raise exception 'the candidate was evaluated already' using errcode = 'PT409',
-      detail = json_build_object('code', 'already_evaluated', 'state', v_candidate.state)::text;
-  end if;
-
-  if campaign_observe.error is not null then
-    update lab_data.campaign_candidates c set state = 'failed', error = left(campaign_observe.error, 2000), evaluated_at = now()
-    where c.org_id = v_org and c.id = v_candidate.id;
-  else
-    perform lab_private.properties_require(campaign_observe.properties, v_campaign.config -> 'target_properties', 'properties');
-    if campaign_observe.uncertainty is not null then
-      perform lab_private.properties_require(campaign_observe.uncertainty, null, 'uncertainty');
-    end if;
-    update lab_data.campaign_candidates c
-    set state = 'evaluated', measured = campaign_observe.properties, uncertainty = campaign_observe.uncertainty,
-        (score, score_parts) = (select s.score, s.parts from labos.score(campaign_observe.properties, v_campaign.config -> 'target_properties') s),
-        evaluated_at = now()
-    where c.org_id = v_org and c.id = v_candidate.id;
-  end if;
-  select i.created_structures into v_created from lab_data.design_iterations i where i.org_id = v_org and i.id = v_candidate.iteration_id;
-  perform lab_private.iteration_close(v_campaign, v_candidate.iteration_id, 0,
-    v_created >= (v_campaign.config ->> 'candidates_per_iteration')::integer
-    or exists (select from lab_data.design_iterations i where i.org_id = v_org and i.id = v_candidate.iteration_id and i.strategy_used is not null
-               and v_campaign.config #>> '{stop,budget}' is not null
-               and (select count(*) from lab_data.campaign_candidates c where c.org_id = v_org and c.campaign_id = v_campaign.id)
-                   >= (v_campaign.config #>> '{stop,budget}')::bigint));
-  select c.* into v_made from lab.campaign_candidates c where c.org_id = v_org and c.id = v_candidate.id;
-  return v_made;
-end
-$$;
-comment on function lab.campaign_observe(uuid, jsonb, jsonb, text) is
-$$Tell what came out of a candidate
-
-properties and standard uncertainties by name, in the units of the targets; or error, when it failed. Errors: 403, 404 `candidate_not_found`, 409 `already_evaluated`, `campaign_not_running`, 400 `invalid_properties`, `no_target_property`, `too_large`.$$;
-
--- look ----------------------------------------------------------------------
-
-create or replace function lab.campaign_iterations(id uuid) returns setof lab.design_iterations
-  language plpgsql stable
-  set search_path to pg_catalog, labos, pg_temp
-as $$
-#variable_conflict use_column
-begin
-  if not exists (select from lab.design_campaigns c where c.id = campaign_iterations.id) then
-    raise exception 'campaign not found' using errcode = 'PT404',
-      detail = json_build_object('code', 'campaign_not_found', 'id', campaign_iterations.id)::text;
-  end if;
-  return query select i.* from lab.design_iterations i where i.campaign_id = campaign_iterations.id order by i.iteration_index;
-end
-$$;
-comment on function lab.campaign_iterations(uuid) is
-$$Iterations of a design campaign
-
-In order. Error: 404 `campaign_not_found`.$$;
-
-create or replace function lab.campaign_iteration(id uuid, index integer) returns lab.design_iterations
-  language plpgsql stable
-  set search_path to pg_catalog, labos, pg_temp
-as $$
-#variable_conflict use_column
-declare
-  v_iteration lab.design_iterations;
-begin
-  select i.* into v_iteration from lab.design_iterations i
-  where i.campaign_id = campaign_iteration.id and i.iteration_index = campaign_iteration.index;
-  if not found then
-    raise exception 'iteration not found' using errcode = 'PT404',
-      detail = json_build_object('code', 'iteration_not_found', 'id', campaign_iteration.id, 'index', campaign_iteration.index)::text;
-  end if;
-  return v_iteration;
-end
-$$;
-comment on function lab.campaign_iteration(uuid, integer) is
-$$One iteration of a design campaign
-
-By its 0-based index. Error: 404 `iteration_not_found`.$$;
-
-create or replace function lab.campaign_summary(id uuid) returns jsonb
-  language plpgsql stable
-  set search_path to pg_catalog, labos, pg_temp
-as $$
-#variable_conflict use_column
-declare
-  v_campaign lab.design_campaigns;
-  v_found    jsonb;
-begin
-  select c.* into v_campaign from lab.design_campaigns c where c.id = campaign_summary.id;
-  if not found then
-    raise exception 'campaign not found' using errcode = 'PT404',
-      detail = json_build_object('code', 'campaign_not_found', 'id', campaign_summary.id)::text;
-  end if;
-  select jsonb_build_object(
-      'candidates', count(*), 'evaluated', count(*) filter (where c.state = 'evaluated'),
-      'pending', count(*) filter (where c.state in ('suggested', 'pending')), 'failed', count(*) filter (where c.state = 'failed'),
-      'hits', count(*) filter (where c.score = 1), 'mean_score', avg(c.score),
-      'score_distribution', (select jsonb_agg(coalesce(b.n, 0) order by k) from generate_series(1, 10) k
-        left join (select least(floor(x.score * 10)::integer + 1, 10) as bin, count(*) as n from lab.campaign_candidates x
-                   where x.campaign_id = v_campaign.id and x.score is not null group by 1) b on b.bin = k))
-  into v_found
-  from lab.campaign_candidates c where c.campaign_id = v_campaign.id;
-  return jsonb_build_object(
-    'id', v_campaign.id, 'name', v_campaign.name, 'status', v_campaign.status, 'stop_reason', v_campaign.stop_reason,
-    'strategy', v_campaign.config ->> 'strategy', 'seed', v_campaign.seed,
-    'current_iteration', v_campaign.current_iteration, 'max_iterations', v_campaign.max_iterations,
-    'best_score', v_campaign.best_score, 'best_structure', v_campaign.best_structure, 'best_candidate_id', v_campaign.best_candidate_id,
-    'totals', v_found,
-    'iterations', (select coalesce(jsonb_agg(jsonb_build_object('index', i.iteration_index, 'best', i.best_score_this_iter,
-          'best_so_far', i.metrics -> 'best_so_far', 'mean', i.metrics -> 'mean_score', 'hits', i.metrics -> 'hits',
-          'wall_ms', i.metrics -> 'wall_ms') order by i.iteration_index), '[]')
-        from lab.design_iterations i where i.campaign_id = v_campaign.id),
-    'best_candidates', (select coalesce(jsonb_agg(to_jsonb(b) order by b.score desc, b.slot), '[]')
-        from (select c.slot, coalesce(c.formula::text, c.parameters::text) as structure, c.score, c.measured
-              from lab.campaign_candidates c where c.campaign_id = v_campaign.id and c.score is not null
-              order by c.score desc, c.slot limit 10) b),
-    'properties', (select coalesce(jsonb_object_agg(p.name, p.progress), '{}') from (
-        select e.key as name, jsonb_build_object('measured', count(e.value -> 'value') filter (where jsonb_typeof(e.value -> 'value') = 'number'),
-          'met', count(*) filter (where e.value ->> 'desirability' = '1'), 'best_desirability', max((e.value ->> 'desirability')::float8),
-          'mean_desirability', avg((e.value ->> 'desirability')::float8)) as progress
-        from lab.campaign_candidates c, lateral jsonb_each(c.score_parts) e
-        where c.campaign_id = v_campaign.id group by e.key) p),
-    'convergence', (select jsonb_build_object('iterations_without_improvement', v_campaign.current_iteration - 1 - max(i.iteration_index),
-          'last_improvement', max(i.iteration_index))
-        from lab.design_iterations i where i.campaign_id = v_campaign.id and (i.metrics ->> 'improvement')::float8 > 0),
-    'estimated_remaining_ms', case when v_campaign.status in ('CREATED', 'RUNNING', 'PAUSED') then
-        (select round(avg((i.metrics ->> 'wall_ms')::numeric) * (v_campaign.max_iterations - v_campaign.current_iteration), 1)
-         from lab.design_iterations i where i.campaign_id = v_campaign.id) end);
-end
-$$;
-comment on function lab.campaign_summary(uuid) is
-$$Summary of a design campaign
-
-Totals, best over time, score distribution in ten bins, the ten best candidates, progress by property, convergence, time by iteration in milliseconds. Error: 404 `campaign_not_found`.$$;
-
-create or replace function lab.campaign_explain(candidate uuid) returns jsonb
-  language plpgsql stable
-  set search_path to pg_catalog, labos, pg_temp
-as $$
-#variable_conflict use_column
-declare
-  v_candidate lab.campaign_candidates;
-  v_campaign  lab.design_campaigns;
-  v_names     text[];
-begin
-  select c.* into v_candidate from lab.campaign_candidates c where c.id = campaign_explain.candidate;
-  if not found then
-    raise exception 'candidate not found' using errcode = 'PT404',
-      detail = json_build_object('code', 'candidate_not_found', 'id', campaign_explain.candidate)::text;
-  end if;
-  select c.* into v_campaign from lab.design_campaigns c where c.id = v_candidate.campaign_id;
-  if v_campaign.dataset_id is not null then
-    select d.feature_names into v_names from lab_data.datasets d where d.org_id = v_campaign.org_id and d.id = v_campaign.dataset_id;
-  else
-    -- One name a coordinate: a category has one each.
-    select array_agg(n.name order by n.key, n.k) into v_names
-    from (select e.key, 0 as k, e.key as name from jsonb_each(v_campaign.config -> 'search_space') e where e.value ->> 'type' <> 'categorical'
-          union all
-          select e.key, v.k, e.key || '=' || v.value from jsonb_each(v_campaign.config -> 'search_space') e,
-            lateral jsonb_array_elements_text(e.value -> 'values') with ordinality v(value, k) where e.value ->> 'type' = 'categorical') n;
-  end if;
-  return jsonb_build_object(
-    'id', v_candidate.id, 'campaign_id', v_candidate.campaign_id, 'slot', v_candidate.slot,
-    'iteration_index', (select i.iteration_index from lab.design_iterations i where i.id = v_candidate.iteration_id),
-    'structure', coalesce(v_candidate.formula::text, v_candidate.parameters::text),
-    'strategy', v_candidate.reason -> 'strategy', 'rule', v_candidate.reason -> 'rule',
-    'predicted', v_candidate.predicted, 'acquisition', v_candidate.acquisition, 'probability', v_candidate.reason -> 'probability',
-    'observations', v_candidate.reason -> 'observations',
-    'relevant_features', (select jsonb_agg(v_names[k::integer] order by n) from jsonb_array_elements_text(v_candidate.reason -> 'coordinates') with ordinality c(k, n)),
-    'state', v_candidate.state, 'measured', v_candidate.measured, 'score', v_candidate.score, 'score_parts', v_candidate.score_parts,
-    'rank', case when v_candidate.score is not null then 1 + (select count(*) from lab.campaign_candidates c
-              where c.campaign_id = v_candidate.campaign_id and c.score > v_candidate.score) end,
-    'replay', jsonb_build_object('seed', v_campaign.seed, 'slot', v_candidate.slot,
-      'history', (select count(*) from lab.campaign_candidates c where c.campaign_id = v_candidate.campaign_id
-                  and c.created_at < v_candidate.created_at)));
-end
-$$;
-comment on function lab.campaign_explain(uuid) is
-$$Why a candidate was proposed, and what came of it
-
-Strategy and rule, what the model predicted and from how many observations, its three most relevant features, measured values and score. Error: 404 `candidate_not_found`.$$;
-
-create or replace function lab.campaign_plot(id uuid) returns lab."image/svg+xml"
-  language plpgsql stable
-  set search_path to pg_catalog, labos, pg_temp
-as $$
-#variable_conflict use_column
-declare
-  -- The drawing area within 720 x 420.
-  v_left     constant numeric := 64;
-  v_top      constant numeric := 52;
-  v_width    constant numeric := 632;
-  v_height   constant numeric := 300;
-  v_campaign lab.design_campaigns;
-  v_step     numeric;
-  v_every    integer;
-  v_body     text := '';
-begin
-  select c.* into v_campaign from lab.design_campaigns c where c.id = campaign_plot.id;
-  if not found then
-    raise exception 'campaign not found' using errcode = 'PT404',
-      detail = json_build_object('code', 'campaign_not_found', 'id', campaign_plot.id)::text;
-  end if;
-  v_step := v_width / greatest(v_campaign.current_iteration, 1);
-  v_every := greatest(ceil(v_campaign.current_iteration / 20.0)::integer, 1);
-
-  select v_body || string_agg(format(
-    '<line x1="%s" y1="%s" x2="%s" y2="%2$s" stroke="#e3e6ea"/><text x="%s" y="%s" text-anchor="end">%s</text>',
-    v_left, v_top + v_height * (1 - t / 5.0), v_left + v_width, v_left - 8, v_top + v_height * (1 - t / 5.0) + 4, to_char(t / 5.0, 'FM0.0')), '' order by t)
-  into v_body from generate_series(0, 5) t;
-  select v_body || coalesce(string_agg(format('<text x="%s" y="%s" text-anchor="middle">%s</text>',
-    round(v_left + v_step * (i.iteration_index + 0.5), 1), v_top + v_height + 20, i.iteration_index), '' order by i.iteration_index), '')
-  into v_body from lab.design_iterations i where i.campaign_id = v_campaign.id and i.iteration_index % v_every = 0;
-  -- Every candidate: spread over the width of its iteration in order of proposal.
-  select v_body || coalesce(string_agg(format('<circle cx="%s" cy="%s" r="3.5" fill="%s" fill-opacity="0.55"><title>%s: %s</title></circle>',
-    round(v_left + v_step * (p.iteration_index + 0.12 + 0.76 * (p.k - 0.5) / p.n), 1), round(v_top + v_height * (1 - p.score::numeric), 1),
-    case when p.score = 1 then '#1b7f4b' else '#5b7fa6' end, labos.xml_text(p.structure), round(p.score::numeric, 4)), '' order by p.slot), '')
-  into v_body
-  from (select i.iteration_index, c.slot, c.score, left(coalesce(c.formula::text, c.parameters::text), 120) as structure,
-          row_number() over (partition by i.id order by c.slot) as k, count(*) over (partition by i.id) as n
-        from lab.campaign_candidates c join lab.design_iterations i on i.id = c.iteration_id
-        where c.campaign_id = v_campaign.id and c.score is not null) p;
-  select v_body || coalesce('<polyline fill="none" stroke="#c2410c" stroke-width="2" points="' || string_agg(format('%s,%s %s,%2$s',
-      round(v_left + v_step * i.iteration_index, 1), round(v_top + v_height * (1 - (i.metrics ->> 'best_so_far')::numeric), 1),
-      round(v_left + v_step * (i.iteration_index + 1), 1)), ' ' order by i.iteration_index) || '"/>', '')
-  into v_body from lab.design_iterations i where i.campaign_id = v_campaign.id and i.metrics ->> 'best_so_far' is not null;
-
-  return format('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 420" width="720" height="420" role="img" '
-    'font-family="system-ui, sans-serif" font-size="12" fill="#333"><title>Scores of campaign %1$s</title>'
-    '<rect width="720" height="420" fill="#fff"/>'
-    '<text x="%2$s" y="24" font-size="15" font-weight="600">%1$s</text>'
-    '<text x="%2$s" y="42" fill="#666">%3$s · %4$s · best score %5$s</text>%6$s'
-    '<path d="M%2$s %7$s V%8$s H%9$s" fill="none" stroke="#333"/>'
-    '<text x="%10$s" y="%11$s" text-anchor="middle">iteration</text>'
-    '<text transform="translate(18 %12$s) rotate(-90)" text-anchor="middle">score</text>'
-    '<circle cx="%13$s" cy="404" r="3.5" fill="#5b7fa6"/><text x="%14$s" y="408">candidate</text>'
-    '<circle cx="%15$s" cy="404" r="3.5" fill="#1b7f4b"/><text x="%16$s" y="408">all targets met</text>'
-    '<path d="M%17$s 404 h20" stroke="#c2410c" stroke-width="2"/><text x="%18$s" y="408">best so far</text></svg>',
-    labos.xml_text(v_campaign.name), v_left, v_campaign.config ->> 'strategy', lower(v_campaign.status),
-    coalesce(round(v_campaign.best_score::numeric, 4)::text, '–'), v_body, v_top, v_top + v_height, v_left + v_width,
-    v_left + v_width / 2, v_top + v_height + 38, v_top + v_height / 2,
-    v_left + 300, v_left + 308, v_left + 390, v_left + 398, v_left + 510, v_left + 536);
-end
-$$;
-comment on function lab.campaign_plot(uuid) is
-$$Progress of a design campaign as a picture
-
-SVG: the score of every candidate by iteration, and the best so far. Error: 404 `campaign_not_found`.$$;
-
-do $do$
-declare
-  v_call regprocedure;
-begin
-  foreach v_call in array array[
-    'lab.campaign_step(uuid, integer)', 'lab.campaign_suggest(uuid, integer)', 'lab.campaign_observe(uuid, jsonb, jsonb, text)',
-    'lab.campaign_iterations(uuid)', 'lab.campaign_iteration(uuid, integer)', 'lab.campaign_summary(uuid)',
-    'lab.campaign_explain(uuid)', 'lab.campaign_plot(uuid)']::regprocedure[]
-  loop
-    execute format('revoke all on function %s from public', v_call);
-    execute format('grant execute on function %s to lab_user', v_call);
-  end loop;
-  for v_call in
-    select p.oid from pg_catalog.pg_proc p
-    where p.pronamespace = 'lab_private'::regnamespace and p.proname ~ '^(campaign_|iteration_|properties_require)'
-  loop
-    execute format('revoke all on function %s from public', v_call);
-  end loop;
-end
-$do$;
+revoke all on function lab.campaign_step(uuid, integer) from public;
+grant execute on function lab.campaign_step(uuid, integer) to lab_user;
+revoke all on function lab_private.campaign_lock(uuid, uuid), lab_private.campaign_move(uuid, uuid, text, text[]),
+  lab_private.campaign_row(uuid, uuid), lab_private.campaign_propose(lab_data.design_campaigns, uuid, integer, integer, text),
+  lab_private.iteration_begin(lab_data.design_campaigns, integer), lab_private.iteration_diversity(uuid, uuid),
+  lab_private.iteration_close(lab_data.design_campaigns, uuid, float8, boolean), lab_private.campaign_complete(uuid, uuid, text),
+  lab_private.campaign_require_running(lab_data.design_campaigns) from public;
