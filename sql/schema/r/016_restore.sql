@@ -46,12 +46,15 @@ declare
   v_org   uuid := labos.require_org_for(lab_private.restore_permission(kind));
   v_table name := (select d."table" from lab_private.deletable(kind) d);
 begin
-  return query execute format(
+  for trash.id, trash.deleted_at, trash.deleted_by, trash.record in execute format(
     'select t.id, t.deleted_at, t.deleted_by, to_jsonb(t) - ''{deleted_at,deleted_by}''::text[]
      from lab_data.%I t
      where t.org_id = $1 and t.deleted_at is not null and ($2 is null or t.deleted_at < $2)
      order by t.deleted_at desc, t.id desc limit $3', v_table)
-    using v_org, trash.before, least(greatest(coalesce(max_rows, 100), 0), 1000);
+    using v_org, trash.before, least(greatest(coalesce(max_rows, 100), 0), 1000)
+  loop
+    return next;
+  end loop;
 end
 $$;
 comment on function lab.trash(text, integer, timestamptz) is

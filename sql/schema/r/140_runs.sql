@@ -66,11 +66,11 @@ begin
     return NEW;
   end if;
 
-  -- Starting is one at a time on an instrument; creating only keeps it from changing meanwhile.
+  -- Starting is one at a time on an instrument. Creating waits for nobody: the start looks again.
   if v_start then
     select i.* into v_device from lab_data.instruments i where i.org_id = NEW.org_id and i.id = NEW.instrument_id for no key update;
   else
-    select i.* into v_device from lab_data.instruments i where i.org_id = NEW.org_id and i.id = NEW.instrument_id for share;
+    select i.* into v_device from lab_data.instruments i where i.org_id = NEW.org_id and i.id = NEW.instrument_id for key share;
   end if;
   if not found or v_device.deleted_at is not null then
     raise exception 'instrument not found' using errcode = 'PT404',
@@ -123,8 +123,9 @@ begin
       when 'failed' then 'the instrument failed its calibration of ' || v_day
       else 'the instrument has no approved calibration'
     end,
-    v_device, v_state.expires_at,
+    v_device, case when v_state.state = 'expired' then v_state.expires_at end,
     'Record a calibration and have it approved, or give override_reason with calibration:override.');
+  return null;
 end
 $$;
 comment on function lab_private.tg_runs__calibration() is
@@ -275,8 +276,13 @@ declare
 begin
   update lab_data.runs r
   set status = run_move.status, error = run_move.error, notes = coalesce(run_move.notes, r.notes)
-  where r.org_id = run_move.org and r.id = run_move.id and r.deleted_at is null;
-  if not found then
+  where r.org_id = run_move.org and r.id = run_move.id and r.deleted_at is null and r.status <> run_move.status;
+  if not found and exists (select from lab_data.runs r where r.org_id = run_move.org and r.id = run_move.id and r.deleted_at is null) then
+    -- To the state machine this is no move; to who starts a run twice it is.
+    raise exception '% cannot become %', run_move.status, run_move.status using errcode = 'PT409',
+      detail = json_build_object('code', 'illegal_transition', 'from', run_move.status, 'to', run_move.status, 'id', run_move.id)::text,
+      hint = 'There is nothing to do.';
+  elsif not found then
     raise exception 'run not found' using errcode = 'PT404',
       detail = json_build_object('code', 'run_not_found', 'id', run_move.id)::text, hint = 'List the runs you may see with GET /runs.';
   end if;

@@ -73,7 +73,7 @@ create or replace function lab.result_record(run_id uuid, results jsonb) returns
 as $$
 declare
   v_org     uuid := labos.require_org_for('result:create');
-  v_allowed constant text[] := '{property,value,uncertainty,unit,value_text,value_json,value_array,axis,lower_limit,upper_limit,quality,method,measured_at,metadata}';
+  v_allowed constant text[] := '{property,value,uncertainty,unit,value_text,value_json,value_array,axis,lower_limit,upper_limit,quality,method,measured_at,metadata}'::text[];
   v_most    constant integer := 10000;
   v_bad     record;
   v_ids     uuid[];
@@ -134,8 +134,12 @@ begin
       detail = json_build_object('code', 'result_not_found', 'id', v_id)::text, hint = 'List the results you may see with GET /results.';
   end if;
   select r.id into v_id from lab_data.results r
-  where r.org_id = org and r.id = any (ids) and labos.user_id() in (r.created_by, r.updated_by)
-    and (r.reviewed_by_id is distinct from labos.user_id() or r.created_by = labos.user_id()) limit 1;
+  -- Who recorded it, or changed it last other than by reviewing or approving.
+  where r.org_id = org and r.id = any (ids)
+    and (r.created_by = labos.user_id()
+         or (r.updated_by = labos.user_id() and labos.user_id() is distinct from r.reviewed_by_id
+             and labos.user_id() is distinct from r.approved_by_id))
+  limit 1;
   if found then
     raise exception 'one cannot vouch for a result one has recorded' using errcode = 'PT403',
       detail = json_build_object('code', 'own_result', 'id', v_id)::text, hint = 'Let somebody else do it.';

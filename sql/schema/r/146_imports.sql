@@ -11,7 +11,7 @@
 
 -- One row for each column of the file: what becomes of it.
 create or replace function lab_private.csv_columns(header text[], mapping jsonb)
-  returns table (n integer, "column" text, property text, unit text, is_text boolean, uncertainty integer, method text,
+  returns table (n integer, column_name text, property text, unit text, is_text boolean, uncertainty integer, method text,
                  lower_limit float8, upper_limit float8, role text, reason text)
   language plpgsql stable
   set search_path to pg_catalog, labos, pg_temp
@@ -32,7 +32,7 @@ begin
   end loop;
   for v_i in 1 .. cardinality(header) loop
     n := v_i;
-    "column" := header[v_i];
+    column_name := header[v_i];
     property := null; unit := null; is_text := false; uncertainty := null; method := null; lower_limit := null; upper_limit := null;
     role := null; reason := null;
     v_spec := v_columns -> header[v_i];
@@ -118,9 +118,9 @@ declare
   v_missing text[];
   v_column  record;
   v_rows    integer;
-  v_bad     jsonb := '[]';
-  v_used    jsonb := '[]';
-  v_dropped jsonb := '[]';
+  v_bad     jsonb := '[]'::jsonb;
+  v_used    jsonb := '[]'::jsonb;
+  v_dropped jsonb := '[]'::jsonb;
   v_some    jsonb;
   v_n       bigint;
   v_total   bigint := 0;
@@ -170,7 +170,7 @@ begin
 
   for v_column in select * from lab_private.csv_columns(v_header, v_map) c order by c.n loop
     if v_column.reason is not null then
-      v_dropped := v_dropped || jsonb_build_object('column', v_column."column", 'reason', v_column.reason);
+      v_dropped := v_dropped || jsonb_build_object('column', v_column.column_name, 'reason', v_column.reason);
     end if;
     continue when v_column.role is distinct from 'value';
 
@@ -179,7 +179,7 @@ begin
     from (
       select c.line, k.name, c.fields[k.n] as cell
       from labos.csv_parse("text", v_map ->> 'delimiter') c,
-           (values (v_column.n, v_column."column"), (v_column.uncertainty, v_header[v_column.uncertainty])) k(n, name)
+           (values (v_column.n, v_column.column_name), (v_column.uncertainty, v_header[v_column.uncertainty])) k(n, name)
       where c."row" > 1 and k.n is not null and not (v_column.is_text and k.n = v_column.n)
         and coalesce(btrim(c.fields[k.n]), '') <> all (v_missing) and lab_private.csv_number(c.fields[k.n], v_comma) is null
       order by c.line limit 20) x;
@@ -187,7 +187,7 @@ begin
 
     select count(*) into v_n from labos.csv_parse("text", v_map ->> 'delimiter') c
     where c."row" > 1 and coalesce(btrim(c.fields[v_column.n]), '') <> all (v_missing);
-    v_used := v_used || jsonb_build_object('column', v_column."column", 'property', v_column.property, 'unit', v_column.unit,
+    v_used := v_used || jsonb_build_object('column', v_column.column_name, 'property', v_column.property, 'unit', v_column.unit,
                                            'values', v_n, 'missing', v_rows - v_n);
     v_total := v_total + case when v_axis is null then v_n when v_rows > 0 then 1 else 0 end;
   end loop;
@@ -212,7 +212,7 @@ begin
         select v_org, result_import_csv.run_id, v_column.property, v_column.unit,
                array_agg(case when btrim(c.fields[v_column.n]) <> all (v_missing) then lab_private.csv_number(c.fields[v_column.n], v_comma) end
                          order by c."row"),
-               v_axis_json, v_column.method, jsonb_build_object('source', 'csv', 'column', v_column."column")
+               v_axis_json, v_column.method, jsonb_build_object('source', 'csv', 'column', v_column.column_name)
         from labos.csv_parse("text", v_map ->> 'delimiter') c where c."row" > 1
         having count(*) > 0;
       else
@@ -224,7 +224,7 @@ begin
                case when not v_column.is_text and btrim(c.fields[v_column.uncertainty]) <> all (v_missing)
                     then lab_private.csv_number(c.fields[v_column.uncertainty], v_comma) end,
                v_column.lower_limit, v_column.upper_limit, v_column.method,
-               jsonb_build_object('source', 'csv', 'column', v_column."column", 'line', c.line)
+               jsonb_build_object('source', 'csv', 'column', v_column.column_name, 'line', c.line)
         from labos.csv_parse("text", v_map ->> 'delimiter') c
         where c."row" > 1 and coalesce(btrim(c.fields[v_column.n]), '') <> all (v_missing)
         order by c."row";
@@ -269,8 +269,8 @@ declare
   v_org     uuid := labos.require_org_for('result:create');
   v_dry     boolean := coalesce(dry_run, false);
   v_item    record;
-  v_results jsonb := '[]';
-  v_dropped jsonb := '[]';
+  v_results jsonb := '[]'::jsonb;
+  v_dropped jsonb := '[]'::jsonb;
   v_name    text;
   v_unit    text;
   v_axis    jsonb;
