@@ -239,7 +239,8 @@ select count(distinct hash) as hashes, count(distinct source) as texts from lab.
 select i, test.error_of(s) from (values (1, $$update lab.structures set source = 'x'$$), (2, $$update lab.structures set hash = repeat('0', 64)$$),
   (3, $$insert into lab.structures (formula, n_atoms, format, source) values ('NaCl', 0, 'cif', 'x')$$), (4, $$insert into lab.structures (formula, n_atoms, format, source) values ('NaCl', 8, 'exe', 'x')$$),
   (5, $$insert into lab.structures (formula, n_atoms, format, source) values ('Xx9', 8, 'cif', 'x')$$), (6, $$insert into lab.structures (formula, n_atoms, format, source) values ('NaCl', 8, 'cif', '')$$),
-  (7, $$insert into lab.structures (formula, n_atoms, format, source, dimensionality) values ('NaCl', 8, 'cif', 'x', 4)$$)) t(i, s) order by i;
+  (7, $$insert into lab.structures (formula, n_atoms, format, source, dimensionality) values ('NaCl', 8, 'cif', 'x', 4)$$),
+  (8, $$insert into lab.structures (formula, n_atoms, format, source, material_id) values ('NaCl', 8, 'cif', 'x', gen_random_uuid())$$)) t(i, s) order by i;
 select status from lab.job_create('salt', 'ATOMIC', structure_id => (select s.id from lab.structures s where s.name = 'rock salt'));
 select status from lab.job_submit(test.job('salt'));
 select status from lab.job_run(test.job('salt'));

@@ -63,6 +63,8 @@ alter table lab_data.structures add constraint structure_organization
   foreign key (org_id) references lab_data.organizations (id) on delete no action;
 alter table lab_data.structures add constraint structure_owner
   foreign key (org_id, owner_id) references lab_data.memberships (org_id, user_id) on delete no action;
+alter table lab_data.structures add constraint structure_material
+  foreign key (org_id, material_id) references lab_data.materials (org_id, id) on delete no action;
 alter table lab_data.structures add constraint structure_parent
   foreign key (org_id, parent_structure_id) references lab_data.structures (org_id, id) on delete no action;
 -- The structures of a material; what was generated from one; equal ones.

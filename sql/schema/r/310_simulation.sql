@@ -37,17 +37,6 @@ create or replace trigger _300_hash before insert or update of source, format, h
 create or replace trigger _100_stamp before insert or update on lab_data.predicted_properties
   for each row execute function labos.tg__stamp();
 
--- Materials are a room of their own; the reference is made as soon as both stand.
-do $do$
-begin
-  if to_regclass('lab_data.materials') is not null
-     and not exists (select from pg_constraint c where c.conrelid = 'lab_data.structures'::regclass and c.conname = 'structure_material') then
-    alter table lab_data.structures add constraint structure_material
-      foreign key (org_id, material_id) references lab_data.materials (org_id, id) on delete no action;
-  end if;
-end
-$do$;
-
 call labos.protect('lab_data.structures', 'material', verbs => '{select,insert,update}', owner => 'owner_id');
 call labos.expose('structures',
   insert_columns => '{id,material_id,parent_structure_id,name,formula,n_atoms,dimensionality,format,source,generated_by}',
