@@ -1,0 +1,82 @@
+// What the HTTP tests share: requests as somebody, the superuser's view over SQL, two look-alike organisations.
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+export const url = process.env.LABOS_URL;
+if (!url) throw new Error('LABOS_URL is not set: run make check, or: make up; . .labos/env');
+
+// Rows of a query as objects, by the superuser over the socket.
+export function sql(query, args = {}) {
+  const vars = Object.entries(args).flatMap(([k, v]) => ['-v', `${k}=${v}`]);
+  const out = execFileSync(process.env.LABOS_BIN ? `${process.env.LABOS_BIN}/psql` : 'psql',
+    ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', ...vars, '-f', '-'],
+    { input: `select coalesce(json_agg(q), '[]') from (${query}) q;`, encoding: 'utf8', maxBuffer: 1 << 28 });
+  return JSON.parse(out);
+}
+
+// One request; token may be null. The body of the answer is parsed where it is JSON.
+export async function request(token, method, path, body, headers = {}) {
+  const answer = await fetch(url + path, {
+    method,
+    headers: {
+      ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+      ...(token ? { Authorization: `Bearer ${token}` } : {}),
+      ...headers,
+    },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const text = await answer.text();
+  let json;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    json = undefined;
+  }
+  return { status: answer.status, headers: answer.headers, text, json };
+}
+
+export async function must(token, method, path, body, headers) {
+  const answer = await request(token, method, path, body, headers);
+  if (answer.status >= 300) throw new Error(`${method} ${path} answered ${answer.status}: ${answer.text.slice(0, 500)}`);
+  return answer.json;
+}
+
+export async function signIn(login, password) {
+  return (await must(null, 'POST', '/rpc/auth_login', { login, password })).access_token;
+}
+
+export const installationAdmin = () => signIn(process.env.LABOS_ADMIN_EMAIL, process.env.LABOS_ADMIN_PASSWORD);
+
+// A person who signs in again when their session has been ended.
+export class Person {
+  constructor(login, password) {
+    Object.assign(this, { login, password, token: null });
+  }
+  async request(method, path, body, headers) {
+    if (!this.token) this.token = await signIn(this.login, this.password);
+    const answer = await request(this.token, method, path, body, headers);
+    if (answer.status !== 401) return answer;
+    this.token = await signIn(this.login, this.password);
+    return request(this.token, method, path, body, headers);
+  }
+  async must(method, path, body, headers) {
+    const answer = await this.request(method, path, body, headers);
+    if (answer.status >= 300) throw new Error(`${this.login}: ${method} ${path} answered ${answer.status}: ${answer.text.slice(0, 500)}`);
+    return answer.json;
+  }
+}
+
+// An organisation with an admin and a member without any role.
+export async function organisation(slug) {
+  const root = await installationAdmin();
+  const password = 'Isolation-2026';
+  await must(root, 'POST', '/rpc/organization_create', {
+    name: `${slug} Lab`, slug, admin_email: `admin@${slug}.example`, admin_username: `${slug}-admin`, admin_password: password,
+  });
+  const admin = new Person(`admin@${slug}.example`, password);
+  await admin.must('POST', '/rpc/user_create', { email: `nobody@${slug}.example`, username: `${slug}-nobody`, password, roles: [] });
+  const [{ id }] = sql(`select id from lab_data.organizations where slug = '${slug}'`);
+  return { slug, id, admin, nobody: new Person(`nobody@${slug}.example`, password) };
+}
+
+export const fixture = (name) => readFileSync(new URL(`../data/${name}`, import.meta.url), 'utf8');
