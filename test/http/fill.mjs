@@ -3,7 +3,7 @@
 // test fails for a table that stays empty.
 const representation = { Prefer: 'return=representation' };
 
-export async function fill({ slug, admin }) {
+export async function fill({ slug, admin, manager }) {
   const marker = `secret of ${slug}`;
   const make = async (table, row) => (await admin.must('POST', `/${table}`, row, representation))[0];
   const call = (name, args) => admin.must('POST', `/rpc/${name}`, args);
@@ -17,10 +17,32 @@ export async function fill({ slug, admin }) {
     await make('predicted_properties', { structure_id: structure.id, model_name: 'guess', model_version: '1', properties: { marker } });
     let parent = null;
     for (const engine of ['ATOMIC', 'MC', 'FEM']) {
-      const job = await call('job_create', { name: `${engine} ${marker}`, engine, parent_job_id: parent, structure_id: engine === 'ATOMIC' ? structure.id : null });
+      const job = await call("job_create", { name: `${engine} ${marker}`, engine_type: engine, parent_job_id: parent, structure_id: engine === 'ATOMIC' ? structure.id : null });
       await call('job_submit', { id: job.id });
       await call('job_run', { id: job.id });
       parent = job.id;
     }
+  }
+
+  if (room('/samples')) {
+    const me = (await call('auth_me', {})).id;
+    const year = 31536e6;
+    const at = (ms) => new Date(Date.UTC(2026, 0, 1) + ms).toISOString();
+    const project = await make('projects', { code: 'P-1', name: 'Glass', description: marker });
+    await make('project_members', { project_id: project.id, user_id: me, role: 'contributor' });
+    const shelf = await make('locations', { kind: 'room', code: 'R1', name: 'Room 1', description: marker });
+    const box = await make('locations', { parent_id: shelf.id, kind: 'box', code: 'B1', name: 'Box 1', grid_rows: 3, grid_columns: 3 });
+    const sample = await make('samples', { name: 'Sand', formula: 'SiO2', lot_code: 'LOT-1', description: marker, project_id: project.id, location_id: box.id, position: 'A1' });
+    await call('sample_transfer', { id: sample.id, location_id: shelf.id, reason: marker });
+    const instrument = await make('instruments', { name: 'NMR 400', serial_number: 'S-1', description: marker, requires_calibration: true, location_id: shelf.id });
+    const calibration = await make('calibrations', {
+      instrument_id: instrument.id, certificate_id: 'C-1', issued_at: at(-year), expires_at: at(20 * year), provider: 'Lab', result: 'pass', notes: marker,
+    });
+    await manager.must('POST', '/rpc/calibration_approve', { id: calibration.id });
+    const run = await call('run_create', { instrument_id: instrument.id, method: 'NMR', sample_id: sample.id, project_id: project.id, notes: marker });
+    const run_id = (Array.isArray(run) ? run[0] : run).id;
+    await call('run_start', { id: run_id });
+    await call('result_record', { run_id, results: [{ property: 'purity', value: 99.3, uncertainty: 0.2, unit: '%' }] });
+    await call('run_finish', { id: run_id, notes: marker });
   }
 }

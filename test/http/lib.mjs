@@ -66,7 +66,7 @@ export class Person {
   }
 }
 
-// An organisation with an admin and a member without any role.
+// An organisation with an admin, a manager and a member without any role.
 export async function organisation(slug) {
   const root = await installationAdmin();
   const password = 'Isolation-2026';
@@ -75,8 +75,9 @@ export async function organisation(slug) {
   });
   const admin = new Person(`admin@${slug}.example`, password);
   await admin.must('POST', '/rpc/user_create', { email: `nobody@${slug}.example`, username: `${slug}-nobody`, password, roles: [] });
+  await admin.must('POST', '/rpc/user_create', { email: `manager@${slug}.example`, username: `${slug}-manager`, password, roles: ['manager'] });
   const [{ id }] = sql(`select id from lab_data.organizations where slug = '${slug}'`);
-  return { slug, id, admin, nobody: new Person(`nobody@${slug}.example`, password) };
+  return { slug, id, admin, manager: new Person(`manager@${slug}.example`, password), nobody: new Person(`nobody@${slug}.example`, password) };
 }
 
 export const fixture = (name) => readFileSync(new URL(`../data/${name}`, import.meta.url), 'utf8');

@@ -55,6 +55,19 @@ comment on column lab.audit_log.record_id is 'Id of the record; of records witho
 comment on column lab.audit_log.actor_id is 'The user who signed in; null for the system.';
 revoke all on lab.audit_log from public, lab_anon, lab_user, lab_guest;
 grant select on lab.audit_log to lab_user;
+-- Nobody has the right to write here. Without a trigger PostgreSQL does not come to say so: it answers 55000, HTTP 500.
+create or replace function lab_private.tg_audit_log__read_only() returns trigger
+  language plpgsql set search_path to pg_catalog, pg_temp
+as $$
+begin
+  raise exception 'the audit log is written by the system only' using errcode = 'PT403',
+    detail = json_build_object('code', 'read_only')::text;
+end
+$$;
+comment on function lab_private.tg_audit_log__read_only() is 'Refuses writing the view of the audit log.';
+revoke all on function lab_private.tg_audit_log__read_only() from public;
+create or replace trigger _100_read_only instead of insert or update or delete on lab.audit_log
+  for each row execute function lab_private.tg_audit_log__read_only();
 
 -- One record ---------------------------------------------------------------------------
 
