@@ -71,28 +71,6 @@ lb_audit_sha256(const uint8 *data, size_t len, uint8 *out)
 	sha_end(out);
 }
 
-uint8 *
-lb_put16(uint8 *at, uint16 value)
-{
-	at[0] = value >> 8;
-	at[1] = value;
-	return at + 2;
-}
-
-uint8 *
-lb_put32(uint8 *at, uint32 value)
-{
-	at = lb_put16(at, value >> 16);
-	return lb_put16(at, value);
-}
-
-uint8 *
-lb_put64(uint8 *at, uint64 value)
-{
-	at = lb_put32(at, value >> 32);
-	return lb_put32(at, value);
-}
-
 static uint8 *
 put_uuid(uint8 *at, const pg_uuid_t *uuid)
 {

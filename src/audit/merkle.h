@@ -11,6 +11,7 @@
 #ifndef LABOS_MERKLE_H
 #define LABOS_MERKLE_H
 
+#include "port/pg_bswap.h"
 #include "utils/uuid.h"
 
 #define LB_HASH_LEN		32
@@ -60,8 +61,28 @@ extern int	lb_merkle_pack(const MerkleTree *tree, uint8 *out);
 extern bool lb_merkle_unpack(MerkleTree *tree, uint64 size, const uint8 *bytes, int len);
 
 /* Big-endian writers for hash inputs. */
-extern uint8 *lb_put16(uint8 *at, uint16 value);
-extern uint8 *lb_put32(uint8 *at, uint32 value);
-extern uint8 *lb_put64(uint8 *at, uint64 value);
+static inline uint8 *
+lb_put16(uint8 *at, uint16 value)
+{
+	value = pg_hton16(value);
+	memcpy(at, &value, sizeof(value));
+	return at + sizeof(value);
+}
+
+static inline uint8 *
+lb_put32(uint8 *at, uint32 value)
+{
+	value = pg_hton32(value);
+	memcpy(at, &value, sizeof(value));
+	return at + sizeof(value);
+}
+
+static inline uint8 *
+lb_put64(uint8 *at, uint64 value)
+{
+	value = pg_hton64(value);
+	memcpy(at, &value, sizeof(value));
+	return at + sizeof(value);
+}
 
 #endif							/* LABOS_MERKLE_H */

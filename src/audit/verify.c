@@ -50,6 +50,8 @@ typedef struct Verifier
 	Fault		fault;
 	int64		blocks;
 	int64		entries;
+	int64		contexts;		/* events that sealed a row of audit_ctx */
+	int64		definitions;	/* and of audit_table */
 	/* The first leaf of the block that differs from its tile. */
 	bool		tile_differs;
 	int64		tile_entry;
@@ -168,6 +170,33 @@ judge_block(Verifier *v, const AuditBlock *block, int64 count, int64 gap_entry,
 		set_fault(v, "block changed", block->no, -1, 0, 0);
 }
 
+/* Counts the events that stand for rows of the registers. */
+static void
+count_event(Verifier *v, const AuditEntry *entry)
+{
+	static const struct
+	{
+		const char *head;
+		int			len;
+	}			heads[] = {
+		{"{\"event\":\"ctx\",", 15},
+		{"{\"event\":\"table.enable\",", 24},
+		{"{\"event\":\"table.change\",", 24}
+	};
+
+	if (entry->op != 'E' || entry->payload == NULL)
+		return;
+	for (int i = 0; i < lengthof(heads); i++)
+		if (entry->payload_len > heads[i].len &&
+			memcmp(entry->payload, heads[i].head, heads[i].len) == 0)
+		{
+			if (i == 0)
+				v->contexts++;
+			else
+				v->definitions++;
+		}
+}
+
 static void
 check_rows(Verifier *v, const AuditBlock *block, const AuditBlock *old)
 {
@@ -206,6 +235,7 @@ check_rows(Verifier *v, const AuditBlock *block, const AuditBlock *old)
 			(entry.has_actor && lb_audit_is_nil(&entry.actor)))
 			set_fault(v, "row changed", block->no, v->tree->size, entry.xid, entry.n);
 		lb_merkle_append(v->tree, leaf, compare_tile, v);
+		count_event(v, &entry);
 		count++;
 		/* Far too many: back-dated rows without end are no reason to go on. */
 		if (count > block->cnt + 1000000)
@@ -249,6 +279,24 @@ check_query(Verifier *v, const char *query)
 	SPI_finish();
 }
 
+/* After a walk over everything: as many rows in the registers as events. */
+static void
+check_counts(Verifier *v)
+{
+	char		query[256];
+
+	snprintf(query, sizeof(query),
+			 "select 'circumstances missing', null::bigint, null::bigint"
+			 " from lab_private.audit_ctx having count(*) <> " INT64_FORMAT, v->contexts);
+	check_query(v, query);
+	if (v->fault.reason != NULL)
+		return;
+	snprintf(query, sizeof(query),
+			 "select 'definition missing', null::bigint, null::bigint"
+			 " from lab_private.audit_table having count(*) <> " INT64_FORMAT, v->definitions);
+	check_query(v, query);
+}
+
 /*
  * Registers (generations, definitions, circumstances) against the events that
  * sealed them, tiles that belong to no leaf, rows of no generation.
@@ -272,17 +320,10 @@ check_registers(Verifier *v)
 		" where l.payload::jsonb -> 'data' is distinct from to_jsonb(c) - array['log_gen', 'log_xid', 'log_n']"
 		" or l.op is distinct from 'E'",
 
-		"select 'circumstances missing', l.xid, l.n::bigint from lab_private.audit_log l"
-		" where l.op = 'E' and l.payload::jsonb ->> 'event' = 'ctx' and not exists (select from lab_private.audit_ctx c"
-		" where c.id = (l.payload::jsonb #>> '{data,id}')::bigint)",
-
-		"select 'definition missing', l.xid, l.n::bigint from lab_private.audit_log l"
-		" where l.op = 'E' and l.payload::jsonb ->> 'event' in ('table.enable', 'table.change')"
-		" and not exists (select from lab_private.audit_table t where t.id = (l.payload::jsonb #>> '{data,id}')::integer)",
-
-		"select 'row of no generation', l.xid, l.n::bigint from lab_private.audit_log l"
-		" where l.gen < (select coalesce(min(g.gen), 32767) from lab_private.audit_gen g)"
-		" or l.gen > (select coalesce(max(g.gen), -32768) from lab_private.audit_gen g)",
+		"select 'row of no generation', l.xid, l.n::bigint from"
+		" ((select gen, xid, n from lab_private.audit_log order by gen, xid, n limit 1) union all"
+		" (select gen, xid, n from lab_private.audit_log order by gen desc, xid desc, n desc limit 1)) l"
+		" where not exists (select from lab_private.audit_gen g where g.gen = l.gen)",
 
 		"select 'generation does not follow the one before', g.log_xid, g.log_n::bigint from lab_private.audit_gen g"
 		" left join lab_private.audit_block b on b.no = g.from_no - 1"
@@ -315,6 +356,7 @@ count_unsealed(Verifier *v, int16 gen, const AuditBlock *last)
 	{
 		if (entry.xid >= next)
 			set_fault(v, "row from the future", 0, -1, entry.xid, entry.n);
+		count_event(v, &entry);
 		count++;
 	}
 	return count;
@@ -433,6 +475,8 @@ labos_audit_verify(PG_FUNCTION_ARGS)
 			check_closed(&v, &last);
 		unsealed = count_unsealed(&v, gen, last.no > 0 ? &last : NULL);
 		check_registers(&v);
+		if (v.fault.reason == NULL && from_no == 1)
+			check_counts(&v);
 	}
 	lb_audit_scan_end(v.scan);
 	PopActiveSnapshot();
