@@ -88,6 +88,9 @@ create index samples_org_id_transfer_to_id_idx on lab_data.samples (org_id, tran
 create index samples_org_id_lot_code_idx on lab_data.samples (org_id, lot_code) where lot_code is not null;
 -- Search by elements, within an organisation.
 create index samples_org_id_formula_idx on lab_data.samples using gin (org_id, formula) where formula is not null;
+-- Search by part of a name (ILIKE) and by facts (@>), within an organisation.
+create index samples_org_id_name_metadata_idx on lab_data.samples
+  using gin (org_id, name labos_ops.gin_trgm_ops, metadata labos_ops.gin_jsonb_path_ops);
 
 comment on table lab_data.samples is
 $$Samples
