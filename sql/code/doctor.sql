@@ -7,7 +7,7 @@
  */
 
 create function labos.doctor()
-  returns table ("check" text, ok boolean, found text, cure text)
+  returns table (name text, ok boolean, found text, cure text)
   language plpgsql stable set search_path to pg_catalog, pg_temp
 as $$
 declare

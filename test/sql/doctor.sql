@@ -1,11 +1,11 @@
 -- The doctor finds each defect that somebody plants, and nothing in a fresh installation but what the test server lacks.
 set client_min_messages to warning;
-select "check", found, cure is not null as has_cure from labos.doctor() where not ok;
+select name, found, cure is not null as has_cure from labos.doctor() where not ok;
 
-create function pg_temp.found(defect text) returns table ("check" text, found text) language plpgsql as $$
+create function pg_temp.found(defect text) returns table (name text, found text) language plpgsql as $$
 begin
   execute defect;
-  return query select d."check", d.found from labos.doctor() d where not d.ok and d."check" not like 'a master key%';
+  return query select d.name, d.found from labos.doctor() d where not d.ok and d.name not like 'a master key%';
 end $$;
 
 begin;

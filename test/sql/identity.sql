@@ -231,6 +231,7 @@ select test.who();
 select test.become(null);
 delete from lab_private.db_logins;
 delete from lab_private.signing_keys;
+delete from lab_data.user_sessions;
 drop role test_reader, test_stranger;
 alter system reset labos.trusted_gateways;
 select pg_reload_conf();
