@@ -15,7 +15,7 @@
 
 /* Argon2id, version 19, one lane; docs/security.md says how they were chosen. */
 #define LB_ARGON2_DEFAULT_MEMORY		47104	/* KiB */
-#define LB_ARGON2_DEFAULT_ITERATIONS	4
+#define LB_ARGON2_DEFAULT_ITERATIONS	5
 #define LB_ARGON2_MIN_MEMORY			8192
 #define LB_ARGON2_MAX_MEMORY			262144
 #define LB_ARGON2_MAX_ITERATIONS		10
