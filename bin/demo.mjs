@@ -135,7 +135,7 @@ for (const strategy of ['random', 'bayesian']) {
     config: {
       target_properties: { band_gap: { target: 1.5, tolerance: 0.3, weight: 1 } },
       constraints: { excluded_elements: ['Pb', 'Cd', 'Hg'] },
-      evaluator: { kind: 'dataset', dataset_id: dataset.id ?? dataset.dataset_id },
+      evaluator: { kind: 'dataset', dataset: dataset.name },
       strategy, candidates_per_iteration: 10, max_iterations: 5, seed: 42
     }
   }, { tell: (a) => `${one(a).status}` }))
@@ -180,9 +180,9 @@ for (const [kind, id] of [['samples', samples[0].id], ['design_campaigns', found
 await rpc('mary', 'audit_seal', {}, { tell: (a) => `${a.entries} rows sealed, root ${String(a.root).slice(0, 18)}…` })
 await rpc('mary', 'audit_verify', {}, { tell: (a) => `ok: ${a.ok}` })
 console.log('            Now somebody with superuser rights rewrites history behind the system\'s back:')
-const villain = `update lab_private.audit_log set payload = replace(payload::text, 'GaAs', 'GaSb')::json where rec = '${samples[0].id}' and op = 'I'`
+const villain = `update lab_private.audit_log set payload = replace(payload::text, 'AsGa', 'GaSb')::json where rec = '${samples[0].id}' and op = 'I'`
 console.log(`            psql=# ${villain};`)
 execFileSync('psql', ['-X', '-q', '-c', villain], { stdio: ['ignore', 'inherit', 'inherit'] })
-const verdict = await rpc('mary', 'audit_verify', {}, { tell: (a) => JSON.stringify(a).slice(0, 150) })
+const verdict = await rpc('mary', 'audit_verify', {}, { tell: (a) => `${a.reason ?? JSON.stringify(a).slice(0, 150)}` })
 check(verdict.ok === false, 'the change is found')
 console.log('\nThe main job is done.')
