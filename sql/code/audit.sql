@@ -192,6 +192,10 @@ begin
   if v_relkind not in ('r', 'p') then
     raise exception '% is not a table', v_table using errcode = '42809';
   end if;
+  if (select h.gen from labos.audit_here() h) is null then
+    raise exception 'the audit log is not open in this database' using errcode = 'LB301',
+      hint = 'Call labos.audit_open(''why'') or labos.deploy() first.';
+  end if;
   v_kind := coalesce(audit_enable.kind, v_relname);
   call labos.audit_check_policy(tab, policy);
   lock table lab_private.audit_table in share row exclusive mode;

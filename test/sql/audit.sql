@@ -448,6 +448,7 @@ begin;
 update lab_private.audit_gen set dboid = 1;
 select labos.audit_refresh();
 select audit_test.logged('insert into audit_test.marks (m) values (''restored'')') as "by a restore";
+select test.error_of('call labos.audit_enable(''audit_test.marks'')');
 select test.become('sam');
 set role lab_user;
 select test.error_of('insert into audit_test.things (org_id) values (labos.org_id())');
