@@ -22,6 +22,7 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
 #include <math.h>
 
 #include "fmgr.h"
@@ -242,15 +243,31 @@ string_is(const JsonbValue *value, const char *text)
 		memcmp(value->val.string.val, text, value->val.string.len) == 0;
 }
 
+static bool
+is_uuid(const char *text, int len)
+{
+	if (len != 36)
+		return false;
+	for (int i = 0; i < len; i++)
+	{
+		bool		hyphen = i == 8 || i == 13 || i == 18 || i == 23;
+
+		if (hyphen ? text[i] != '-' : !isxdigit((unsigned char) text[i]))
+			return false;
+	}
+	return true;
+}
+
 /* Whether candidates come from a data set. */
 static bool
 check_evaluator(List **problems, JsonbContainer *config)
 {
-	static const char *const keys[] = {"kind", "dataset"};
+	static const char *const keys[] = {"kind", "dataset", "dataset_id"};
 	const char *path = "$.evaluator";
 	JsonbValue *value = lb_json_find(config, "evaluator");
 	JsonbValue *kind = value;
 	JsonbValue *dataset = NULL;
+	JsonbValue *id = NULL;
 	JsonbContainer *object;
 
 	if (value == NULL)
@@ -267,11 +284,12 @@ check_evaluator(List **problems, JsonbContainer *config)
 		lb_config_known_keys(problems, path, object, keys, lengthof(keys));
 		kind = lb_json_find(object, "kind");
 		dataset = lb_json_find(object, "dataset");
+		id = lb_json_find(object, "dataset_id");
 		path = "$.evaluator.kind";
 		if (kind == NULL)
 		{
 			lb_config_add(problems, path, "required", "is required");
-			return dataset != NULL;
+			return dataset != NULL || id != NULL;
 		}
 	}
 	check_choice(problems, path, kind, "evaluator", LB_EVALUATORS,
@@ -281,10 +299,12 @@ check_evaluator(List **problems, JsonbContainer *config)
 	else if (dataset != NULL)
 		lb_config_check_name(problems, "$.evaluator.dataset",
 							 dataset->val.string.val, dataset->val.string.len);
-	else if (string_is(kind, "dataset"))
+	else if (id == NULL && string_is(kind, "dataset"))
 		lb_config_add(problems, "$.evaluator.dataset", "dataset_missing",
-					  "the evaluator \"dataset\" needs the name of a data set");
-	return dataset != NULL || string_is(kind, "dataset");
+					  "the evaluator \"dataset\" needs the name or id of a data set");
+	if (id != NULL && (id->type != jbvString || !is_uuid(id->val.string.val, id->val.string.len)))
+		lb_config_add(problems, "$.evaluator.dataset_id", "wrong_type", "must be a UUID");
+	return dataset != NULL || id != NULL || string_is(kind, "dataset");
 }
 
 static void

@@ -36,7 +36,7 @@
 #define FIT_TOLERANCE	1e-3
 #define FIT_ROWS		160		/* observations that choose the hyperparameters */
 
-#define LENGTH_MEDIAN	0.9		/* log of the prior's median length at d = 1 */
+#define LENGTH_MEDIAN	(-0.7)	/* log of the prior's median length at d = 1 */
 #define LENGTH_SPREAD	1.2
 #define SIGNAL_SPREAD	1.0
 #define NOISE_MEDIAN	(-8.0)

@@ -96,6 +96,9 @@ select test.error_of($$select lab.campaign_create('bad', null)$$), test.error_of
 select test.error_of(format('select lab.campaign_create(%L, %L)', 'bad', test.campaign_config('random', 1) || '{"evaluator":{"kind":"dataset","dataset":"nowhere"}}'));
 select test.error_of(format('select lab.campaign_create(%L, %L)', 'bad', test.campaign_config('random', 1) || '{"target_properties":{"mass":{"at_most":1}}}'));
 select count(*) from lab.design_campaigns where name in ('bad', '');
+-- A data set may be named by its id; the configuration keeps its name.
+select config -> 'evaluator' as evaluator, dataset_id = (select id from lab.datasets) as found from lab.campaign_create('by id',
+  test.campaign_config('random', 1) || jsonb_build_object('evaluator', jsonb_build_object('kind', 'dataset', 'dataset_id', (select id from lab.datasets))));
 select test.error_of(format('select lab.campaign_step(%L, %s)', :'c_again', x)) from unnest(array['0', '-1', '1001', 'null']) x;
 
 -- Stop: at a target score, without improvement, by budget, when the pool is used up --------

@@ -46,7 +46,7 @@ unnest(array[
   '{"target_properties":{"gap":{"maximize":true}}}', '{"target_properties":{"gap":{"maximize":false,"low":0,"high":1}}}', '{"target_properties":{"gap":{"maximize":true,"low":1,"high":1}}}',
   '{"target_properties":{"gap":{"at_least":1,"weight":0}}}', '{"target_properties":{"gap":{"at_least":1,"wieght":2}}}', '{"target_properties":{"":{"at_least":1}}}',
   '{"evaluator":null}', '{"evaluator":"dataset"}', '{"evaluator":"oracle"}', '{"evaluator":"simulation"}', '{"evaluator":{"kind":"predict"}}', '{"evaluator":{}}', '{"evaluator":7}',
-  '{"evaluator":{"kind":"dataset","dataset":3}}', '{"evaluator":"external"}', '{"search_space":{"x":{"type":"float","min":0,"max":1}}}',
+  '{"evaluator":{"kind":"dataset","dataset":3}}', '{"evaluator":{"kind":"dataset","dataset_id":"gaps"}}', '{"evaluator":"external"}', '{"search_space":{"x":{"type":"float","min":0,"max":1}}}',
   '{"evaluator":"external","search_space":{}}', '{"evaluator":"external","search_space":{"x":{}}}', '{"evaluator":"external","search_space":{"x":{"type":"complex"}}}',
   '{"evaluator":"external","search_space":{"x":{"type":"float","min":1,"max":0}}}', '{"evaluator":"external","search_space":{"x":{"type":"float","min":0,"max":1,"log":true}}}',
   '{"evaluator":"external","search_space":{"x":{"type":"int","min":0.5,"max":9}}}', '{"evaluator":"external","search_space":{"x":{"type":"categorical","values":["a","a",3]}}}',

@@ -29,12 +29,14 @@ begin
   select jsonb_agg(to_jsonb(p)) into v_problems from labos.campaign_config_problems(coalesce(NEW.config, 'null')) p;
   if v_problems is null then
     NEW.config := labos.campaign_config_canonical(NEW.config);
-    if NEW.config -> 'evaluator' ? 'dataset' then
+    if NEW.config -> 'evaluator' ?| '{dataset,dataset_id}' then
       select d.* into v_dataset from lab_data.datasets d
-      where d.org_id = NEW.org_id and d.name = NEW.config #>> '{evaluator,dataset}' and d.deleted_at is null;
+      where d.org_id = NEW.org_id and d.deleted_at is null
+        and d.name = coalesce(NEW.config #>> '{evaluator,dataset}', d.name)
+        and d.id = coalesce((NEW.config #>> '{evaluator,dataset_id}')::uuid, d.id);
       if not found then
         v_problems := jsonb_build_array(jsonb_build_object('path', '$.evaluator.dataset', 'code', 'unknown_dataset',
-          'message', 'no data set of this name'));
+          'message', 'no data set of this name or id'));
       elsif NEW.config #>> '{evaluator,kind}' = 'dataset' then
         select jsonb_agg(jsonb_build_object('path', '$.target_properties.' || k, 'code', 'unknown_property', 'message', 'was not measured in the data set'))
         into v_problems
@@ -56,6 +58,9 @@ begin
     raise exception 'the campaign has candidates already' using errcode = 'PT409',
       detail = json_build_object('code', 'space_fixed', 'current_iteration', OLD.current_iteration)::text,
       hint = 'Search space, data set, evaluator and past iterations stay; make a new campaign.';
+  end if;
+  if v_dataset.id is not null then
+    NEW.config := jsonb_set(NEW.config #- '{evaluator,dataset_id}', '{evaluator,dataset}', to_jsonb(v_dataset.name));
   end if;
   NEW.dataset_id := v_dataset.id;
   NEW.max_iterations := (NEW.config ->> 'max_iterations')::integer;
