@@ -173,25 +173,26 @@ begin
   v_every := greatest(ceil(v_campaign.current_iteration / 20.0)::integer, 1);
 
   select v_body || string_agg(format(
-    '<line x1="%s" y1="%s" x2="%s" y2="%2$s" stroke="#e3e6ea"/><text x="%s" y="%s" text-anchor="end">%s</text>',
+    '<line x1="%1$s" y1="%2$s" x2="%3$s" y2="%2$s" stroke="#e3e6ea"/><text x="%4$s" y="%5$s" text-anchor="end">%6$s</text>',
     v_left, v_top + v_height * (1 - t / 5.0), v_left + v_width, v_left - 8, v_top + v_height * (1 - t / 5.0) + 4, to_char(t / 5.0, 'FM0.0')), '' order by t)
   into v_body from generate_series(0, 5) t;
   select v_body || coalesce(string_agg(format('<text x="%s" y="%s" text-anchor="middle">%s</text>',
     round(v_left + v_step * (i.iteration_index + 0.5), 1), v_top + v_height + 20, i.iteration_index), '' order by i.iteration_index), '')
   into v_body from lab.design_iterations i where i.campaign_id = v_campaign.id and i.iteration_index % v_every = 0;
+  select v_body || coalesce('<polyline fill="none" stroke="#c2410c" stroke-width="2" points="' || string_agg(format('%s,%s %s,%2$s',
+      round(v_left + v_step * i.iteration_index, 1), round(v_top + v_height * (1 - (i.metrics ->> 'best_so_far')::numeric), 1),
+      round(v_left + v_step * (i.iteration_index + 1), 1)), ' ' order by i.iteration_index) || '"/>', '')
+  into v_body from lab.design_iterations i where i.campaign_id = v_campaign.id and i.metrics ->> 'best_so_far' is not null;
   -- Every candidate: spread over the width of its iteration in order of proposal.
-  select v_body || coalesce(string_agg(format('<circle cx="%s" cy="%s" r="3.5" fill="%s" fill-opacity="0.55"><title>%s: %s</title></circle>',
+  select v_body || coalesce(string_agg(format('<circle cx="%s" cy="%s" r="%s" fill="%s" fill-opacity="%s"><title>%s: %s</title></circle>',
     round(v_left + v_step * (p.iteration_index + 0.12 + 0.76 * (p.k - 0.5) / p.n), 1), round(v_top + v_height * (1 - p.score::numeric), 1),
-    case when p.score = 1 then '#1b7f4b' else '#5b7fa6' end, labos.xml_text(p.structure), round(p.score::numeric, 4)), '' order by p.slot), '')
+    case when p.score = 1 then '4.5' else '3.5' end, case when p.score = 1 then '#1b7f4b' else '#5b7fa6' end,
+    case when p.score = 1 then '0.9' else '0.55' end, labos.xml_text(p.structure), round(p.score::numeric, 4)), '' order by p.slot), '')
   into v_body
   from (select i.iteration_index, c.slot, c.score, left(coalesce(c.formula::text, c.parameters::text), 120) as structure,
           row_number() over (partition by i.id order by c.slot) as k, count(*) over (partition by i.id) as n
         from lab.campaign_candidates c join lab.design_iterations i on i.id = c.iteration_id
         where c.campaign_id = v_campaign.id and c.score is not null) p;
-  select v_body || coalesce('<polyline fill="none" stroke="#c2410c" stroke-width="2" points="' || string_agg(format('%s,%s %s,%2$s',
-      round(v_left + v_step * i.iteration_index, 1), round(v_top + v_height * (1 - (i.metrics ->> 'best_so_far')::numeric), 1),
-      round(v_left + v_step * (i.iteration_index + 1), 1)), ' ' order by i.iteration_index) || '"/>', '')
-  into v_body from lab.design_iterations i where i.campaign_id = v_campaign.id and i.metrics ->> 'best_so_far' is not null;
 
   return format('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 420" width="720" height="420" role="img" '
     'font-family="system-ui, sans-serif" font-size="12" fill="#333"><title>Scores of campaign %1$s</title>'
