@@ -70,6 +70,8 @@ pg_prefix() {
   for f in postgres initdb pg_ctl pg_config pg_dump pg_dumpall pg_restore psql pg_basebackup pg_isready pgbench pg_waldump pg_rewind pg_controldata pg_resetwal pg_verifybackup pg_upgrade pg_checksums; do
     [ ! -x "$bindir/$f" ] || cp -f "$bindir/$f" "$dir$bindir/"
   done
+  # A test of the server wants the same psql everywhere.
+  [ -z "${LABOS_PSQL:-}" ] || cp -f "$LABOS_PSQL" "$dir$bindir/"
   for f in "$libdir"/*; do ln -sfn "$f" "$dir$libdir/"; done
   for f in "$sharedir"/*; do [ "${f##*/}" = extension ] || ln -sfn "$f" "$dir$sharedir/"; done
   for f in "$sharedir"/extension/*; do ln -sfn "$f" "$dir$sharedir/extension/"; done
