@@ -151,23 +151,38 @@ $$;
 comment on procedure labos.audit_check_policy(regclass, jsonb) is 'Raises 22023 or 42703 for what is no audit policy of this table.';
 revoke all on procedure labos.audit_check_policy(regclass, jsonb) from public;
 
-create procedure labos.audit_set_trigger(tab regclass, name name, timing text, call text)
+create procedure labos.audit_set_trigger(tab regclass, name name, kind text default '', truncate text default '')
   language plpgsql set search_path to pg_catalog, pg_temp
 as $$
 declare
-  v_old     record;
-  v_wanted  text := format('CREATE TRIGGER %I %s EXECUTE FUNCTION %s', name, replace(timing, ' for ', format(' ON %s FOR ', tab)), call);
+  v_enabled "char";
 begin
-  select t.oid, t.tgenabled, pg_get_triggerdef(t.oid) as def into v_old
-  from pg_trigger t where t.tgrelid = tab and t.tgname = audit_set_trigger.name;
-  -- Replacing a trigger would enable one that somebody switched off without a trace.
-  if v_old.oid is null or lower(v_old.def) <> lower(v_wanted) then
-    execute replace(v_wanted, 'CREATE TRIGGER', 'create or replace trigger');
-    execute format('alter table %s enable always trigger %I', tab, name);
-  elsif v_old.tgenabled <> 'A' then
-    execute format('alter table %s enable always trigger %I', tab, name);
-    perform labos.audit_event('table.trigger', json_build_object('table', tab::text, 'trigger', name, 'was', v_old.tgenabled, 'is', 'A'));
+  -- Replacing a trigger would enable one that somebody switched off without a trace: a good one stays.
+  select t.tgenabled into v_enabled
+  from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+  where t.tgrelid = tab and t.tgname = audit_set_trigger.name
+    and (p.proname, t.tgtype, encode(t.tgargs, 'escape')) = case audit_set_trigger.name
+          when '_900_audit' then ('tg__audit'::name, 29::smallint, encode(convert_to(kind, 'UTF8') || '\x00', 'escape'))
+          when '_910_audit_flush' then ('tg__audit_flush'::name, 28::smallint, ''::text)
+          else ('tg__audit_truncate'::name, 34::smallint,
+                encode(convert_to(kind, 'UTF8') || '\x00' || convert_to(truncate, 'UTF8') || '\x00', 'escape')) end;
+  if v_enabled = 'A' then
+    return;
   end if;
+  if v_enabled is null then
+    case name
+      when '_900_audit' then
+        execute format('create or replace trigger _900_audit after insert or update or delete on %s for each row execute function labos.tg__audit(%L)', tab, kind);
+      when '_910_audit_flush' then
+        execute format('create or replace trigger _910_audit_flush after insert or update or delete on %s for each statement execute function labos.tg__audit_flush()', tab);
+      else
+        execute format('create or replace trigger _910_audit_truncate before truncate on %s for each statement execute function labos.tg__audit_truncate(%L, %L)',
+          tab, kind, truncate);
+    end case;
+  else
+    perform labos.audit_event('table.trigger', json_build_object('table', tab::text, 'trigger', name, 'was', v_enabled, 'is', 'A'));
+  end if;
+  execute format('alter table %s enable always trigger %I', tab, name);
 end
 $$;
 comment on procedure labos.audit_set_trigger(regclass, name, text, text) is 'Makes an audit trigger ENABLE ALWAYS if it is not; part of labos.audit_enable().';
@@ -222,12 +237,11 @@ begin
     update lab_private.audit_table t set (log_gen, log_xid, log_n) = (v_at.gen, v_at.xid, v_at.n) where t.id = v_id;
   end if;
 
-  call labos.audit_set_trigger(tab, '_900_audit', 'AFTER INSERT OR DELETE OR UPDATE for EACH ROW', format('labos.tg__audit(%L)', v_kind));
+  call labos.audit_set_trigger(tab, '_900_audit', v_kind);
   -- Statement triggers of a partitioned table do not see what is done to a partition itself.
   for v_leaf in select p.relid from pg_partition_tree(tab) p union select tab loop
-    call labos.audit_set_trigger(v_leaf, '_910_audit_flush', 'AFTER INSERT OR DELETE OR UPDATE for EACH STATEMENT', 'labos.tg__audit_flush()');
-    call labos.audit_set_trigger(v_leaf, '_910_audit_truncate', 'BEFORE TRUNCATE for EACH STATEMENT',
-      format('labos.tg__audit_truncate(%L, %L)', v_kind, v_truncate));
+    call labos.audit_set_trigger(v_leaf, '_910_audit_flush');
+    call labos.audit_set_trigger(v_leaf, '_910_audit_truncate', v_kind, v_truncate);
     if v_old.id is null then
       perform labos.audit_baseline(v_leaf, v_kind);
     end if;
