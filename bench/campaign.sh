@@ -39,6 +39,7 @@ P
 {
   cat <<'SQL'
 set client_min_messages to warning;
+drop schema if exists bench cascade;
 create schema bench;
 create table bench.line (k integer, fields text[]);
 create function bench.minimise(f text, d integer, lo float8, hi float8, seed integer, steps integer) returns float8 language plpgsql as $$
