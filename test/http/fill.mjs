@@ -45,4 +45,21 @@ export async function fill({ slug, admin, manager }) {
     await call('result_record', { run_id, results: [{ property: 'purity', value: 99.3, uncertainty: 0.2, unit: '%' }] });
     await call('run_finish', { id: run_id, notes: marker });
   }
+
+  if (room('/design_campaigns')) {
+    await make('materials', { name: 'Quartz', formula: 'SiO2', description: marker });
+    const csv = 'formula,gap\nGaAs,1.4\nInP,1.3\nCdTe,1.5\nNaCl,8.5\nSi,1.1\nGe,0.7\n';
+    const dataset = await call('dataset_import', { name: 'Gaps', csv, mapping: { formula: 'formula', properties: { band_gap: 'gap' } }, source: marker, licence: 'MIT' });
+    const made = await call('campaign_create', {
+      name: 'Absorbers', description: marker,
+      config: {
+        target_properties: { band_gap: { target: 1.5, tolerance: 0.3, weight: 1 } },
+        evaluator: { kind: 'dataset', dataset_id: dataset.id ?? dataset.dataset_id },
+        strategy: 'random', candidates_per_iteration: 2, max_iterations: 2, seed: 42,
+      },
+    });
+    const { id } = Array.isArray(made) ? made[0] : made;
+    await call('campaign_start', { id });
+    await call('campaign_step', { id, num_iterations: 1 });
+  }
 }

@@ -133,7 +133,6 @@ select count(*) filter (where username in ('bob', 'bea')) as foreign_rows from l
 -- R11 COPY, TRUNCATE
 copy lab_data.users to stdout;
 copy lab_data.memberships (org_id) from stdin;
-\.
 truncate lab_data.memberships;
 -- R12 private tables and functions
 select * from lab_private.credentials;
