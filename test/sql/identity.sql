@@ -132,7 +132,7 @@ create schema hers;
 select count(*) filter (where username in ('bob', 'bea')) as foreign_rows from lab.users where username::text like '%b%' or 1 / length(username) > 0;
 -- R11 COPY, TRUNCATE
 copy lab_data.users to stdout;
-copy lab_data.memberships (org_id) from stdin;
+\copy lab_data.memberships (org_id) from '/dev/null'
 truncate lab_data.memberships;
 -- R12 private tables and functions
 select * from lab_private.credentials;
