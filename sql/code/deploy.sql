@@ -28,6 +28,20 @@ comment on function labos.exec_file(text, text) is
   'Runs the statements of a schema file as the current user; an error names file and line. Used by labos.deploy().';
 revoke all on function labos.exec_file(text, text) from public;
 
+create function labos.run_as_owner(statement text, modules text[]) returns void
+  language c volatile parallel unsafe as 'MODULE_PATHNAME', 'labos_run_as_owner';
+comment on function labos.run_as_owner(text, text[]) is
+$$Runs a statement as lab_owner, who stays lab_owner
+
+$1 in the statement is modules. Nothing that runs meanwhile (a trigger, a function of the schema) can set another role, and the settings it changes are undone: a superuser may deploy over objects that others made. For superusers and members of lab_owner.$$;
+revoke all on function labos.run_as_owner(text, text[]) from public;
+
+create function labos.is_plain_table(name text) returns boolean
+  language sql stable set search_path to pg_catalog, pg_temp
+as $$ select exists (select from pg_class c where c.oid = to_regclass(name) and c.relkind = 'r') $$;
+comment on function labos.is_plain_table(text) is 'Is this a table? A view in its place would run functions of its owner with the reader''s rights.';
+revoke all on function labos.is_plain_table(text) from public;
+
 create function labos.version() returns text
   language sql stable parallel safe set search_path to pg_catalog, pg_temp
 as $$ select e.extversion from pg_catalog.pg_extension e where e.extname = 'labos' $$;
@@ -39,7 +53,7 @@ as $$
 declare
   v_version text;
 begin
-  if to_regclass('lab_private.deployment') is null then
+  if not exists (select from pg_class c where c.oid = to_regclass('lab_private.deployment') and c.relkind = 'r') then
     return null;
   end if;
   execute 'select d.version from lab_private.deployment d' into v_version;
@@ -53,6 +67,8 @@ create function labos.create_roles() returns setof text
 as $$
 declare
   v_role   text;
+  v_what   text;
+  v_cure   text;
   v_wanted text[][] := array[
     ['lab_owner',         'nologin noinherit'],
     ['lab_authenticator', 'login noinherit'],
@@ -71,11 +87,31 @@ begin
     if not exists (select from pg_roles r where r.rolname = v_role) then
       execute format('create role %I %s', v_role, v_wanted[v_i][2]);
       return next v_role;
-    elsif (select r.rolsuper from pg_roles r where r.rolname = v_role) then
-      raise exception 'role "%" exists and is a superuser', v_role using errcode = 'LB001',
-        hint = format('ALTER ROLE %I NOSUPERUSER;', v_role);
     end if;
   end loop;
+  -- A role that somebody made before us keeps what they gave it: refused, if it can do more than ours.
+  select r.rolname, x.what, x.cure into v_role, v_what, v_cure
+  from pg_roles r
+  cross join lateral (values
+    ('is a superuser', r.rolsuper, 'NOSUPERUSER'),
+    ('may create roles', r.rolcreaterole, 'NOCREATEROLE'),
+    ('may replicate', r.rolreplication, 'NOREPLICATION'),
+    ('bypasses row security', r.rolbypassrls and r.rolname <> 'lab_backup', 'NOBYPASSRLS'),
+    ('can log in', r.rolcanlogin and r.rolname not in ('lab_authenticator', 'lab_backup'), 'NOLOGIN'),
+    ('inherits the rights of its members', r.rolinherit and r.rolname = 'lab_authenticator', 'NOINHERIT')) x(what, so, cure)
+  where r.rolname in (select w.v[1] from (select array[v_wanted[i][1]] as v from generate_subscripts(v_wanted, 1) i) w) and x.so
+  order by r.rolname limit 1;
+  if found then
+    raise exception 'role "%" exists and %', v_role, v_what using errcode = 'LB001', hint = format('ALTER ROLE %I %s;', v_role, v_cure);
+  end if;
+  select r.rolname, g.rolname into v_role, v_what
+  from pg_roles r join pg_roles g on g.oid <> r.oid and pg_has_role(r.oid, g.oid, 'member')
+  where r.rolname in ('lab_owner', 'lab_authenticator', 'lab_anon', 'lab_user', 'lab_guest', 'lab_auditor')
+    and (g.rolsuper or g.rolcreaterole or g.rolbypassrls or g.rolreplication or g.rolname like 'pg\_%' or g.rolname in ('lab_owner', 'lab_backup'))
+  order by 1, 2 limit 1;
+  if found then
+    raise exception 'role "%" is a member of "%"', v_role, v_what using errcode = 'LB001', hint = format('REVOKE %I FROM %I;', v_what, v_role);
+  end if;
   grant lab_anon, lab_user, lab_guest to lab_authenticator;
   grant pg_read_all_data to lab_backup;
 end
@@ -83,7 +119,7 @@ $$;
 comment on function labos.create_roles() is
 $$Makes the roles of a labos cluster (idempotent; superuser)
 
-lab_owner owns the schema and never logs in; lab_authenticator is PostgREST's login; lab_anon, lab_user and lab_guest are what it switches to; lab_auditor reads the audit trail; lab_backup reads everything. Returns the names of the roles it made.$$;
+lab_owner owns the schema and never logs in; lab_authenticator is PostgREST's login; lab_anon, lab_user and lab_guest are what it switches to; lab_auditor reads the audit trail; lab_backup reads everything. A role of that name that can do more than this is refused (LB001). Returns the names of the roles it made.$$;
 revoke all on function labos.create_roles() from public;
 
 create function labos.prepare_database() returns void
@@ -137,7 +173,8 @@ begin
   extension := labos.version();
   deployed := labos.deployed_version();
   select pg_get_userbyid(n.nspowner) into owner from pg_namespace n where n.nspname = 'lab_data';
-  if deployed is null then
+  if deployed is null
+     or not (labos.is_plain_table('lab_private.migration') and labos.is_plain_table('lab_private.repeatable')) then
     select array_agg(f.path order by f.ord) into pending from labos.schema_file f;
   else
     execute 'select d.modules from lab_private.deployment d' into modules;
@@ -160,53 +197,22 @@ $$Versions and what labos.deploy() would run
 
 library: the loaded .so; extension: CREATE/ALTER EXTENSION; deployed: the schema in this database; modules: null means all; pending: schema files not run yet.$$;
 
-create procedure labos.deploy(modules text[] default null)
-  language plpgsql
+create function labos.deploy_files(modules text[]) returns void
+  language plpgsql volatile
   set search_path to pg_catalog, pg_temp
-  set lock_timeout to '60s'
-  set check_function_bodies to on
-  set client_min_messages to warning
 as $$
 declare
-  v_library   text := labos.library_version();
   v_version   text := labos.version();
-  v_superuser boolean := (select r.rolsuper from pg_roles r where r.rolname = current_user);
-  v_known     text[] := (select array_agg(distinct f.module) from labos.schema_file f where f.module <> 'core');
   v_unknown   text[];
   v_modules   text[] := modules;
   v_previous  text;
   v_file      record;
+  v_off       jsonb;
   v_sum       text;
   v_old       text;
   v_ran       integer := 0;
   v_started   timestamptz;
 begin
-  perform pg_advisory_xact_lock(hashtextextended('labos.deploy', 0));
-
-  if v_library <> v_version then
-    raise exception 'labos library is version % but the extension in this database is version %', v_library, v_version
-      using errcode = 'LB002',
-            hint = 'Run ALTER EXTENSION labos UPDATE; then reconnect and CALL labos.deploy();';
-  end if;
-  select array_agg(m) into v_unknown from unnest(modules) m where m <> all (coalesce(v_known, '{}')) and m <> 'core';
-  if v_unknown is not null then
-    raise exception 'unknown module "%"', v_unknown[1] using errcode = 'LB001',
-      detail = format('Modules are %s.', array_to_string(v_known, ', '));
-  end if;
-
-  -- Who owns: lab_owner, never a superuser.
-  if v_superuser then
-    perform labos.create_roles();
-    perform labos.prepare_database();
-  elsif not exists (select from pg_roles r where r.rolname = 'lab_owner') then
-    raise exception 'role "lab_owner" does not exist' using errcode = 'LB001',
-      hint = 'Let a superuser call labos.create_roles() and labos.prepare_database() once.';
-  elsif not pg_has_role(current_user, 'lab_owner', 'member') then
-    raise exception 'only lab_owner or a superuser can deploy labos' using errcode = '42501',
-      hint = format('GRANT lab_owner TO %I;', current_user);
-  end if;
-  execute 'set local role lab_owner';
-
   if to_regnamespace('lab_private') is null then
     create schema lab;
     create schema lab_data;
@@ -240,7 +246,7 @@ begin
   else
     select d.version, coalesce(v_modules, d.modules) into v_previous, v_modules from lab_private.deployment d;
     -- Modules are never taken away: their tables hold data.
-    select array_agg(distinct m order by m) into v_modules
+    select coalesce(array_agg(distinct m order by m), '{}') into v_modules
     from (select unnest(v_modules) union select unnest(d.modules) from lab_private.deployment d) x(m);
     if exists (select from lab_private.deployment d where d.modules is null) then
       v_modules := null;
@@ -291,6 +297,12 @@ begin
     perform labos.audit_open('deploy');
   end if;
 
+  -- What an administrator has switched off stays off: a repeatable makes its triggers anew.
+  select coalesce(jsonb_agg(jsonb_build_object('table', t.tgrelid::bigint, 'name', t.tgname, 'state', t.tgenabled)), '[]') into v_off
+  from pg_trigger t
+  where not t.tgisinternal and t.tgenabled <> 'O'
+    and t.tgrelid in (select c.oid from pg_class c where c.relnamespace in (to_regnamespace('lab'), to_regnamespace('lab_data'), to_regnamespace('lab_private')));
+
   for v_file in
     select f.* from labos.schema_file f
     where f.kind = 'r' and (f.module = 'core' or v_modules is null or f.module = any (v_modules))
@@ -305,17 +317,69 @@ begin
       do update set sha256 = excluded.sha256, version = excluded.version, applied_at = now();
   end loop;
 
+  for v_file in
+    select t.tgrelid::regclass as name, t.tgname,
+           case x.state when 'D' then 'disable' when 'R' then 'enable replica' else 'enable always' end as how
+    from jsonb_to_recordset(v_off) x("table" bigint, name name, state text)
+    join pg_trigger t on t.tgrelid = x."table"::oid and t.tgname = x.name and t.tgenabled <> x.state::"char"
+  loop
+    execute format('alter table %s %s trigger %I', v_file.name, v_file.how, v_file.tgname);
+  end loop;
+
   insert into lab_private.deployment (version, modules) values (v_version, v_modules)
   on conflict on constraint deployment_pkey
     do update set version = excluded.version, modules = excluded.modules, deployed_at = now()
        where (deployment.version, deployment.modules) is distinct from (excluded.version, excluded.modules);
+end
+$$;
+comment on function labos.deploy_files(text[]) is 'The part of labos.deploy() that lab_owner does: first the migrations, then the repeatables.';
+revoke all on function labos.deploy_files(text[]) from public;
+
+create procedure labos.deploy(modules text[] default null)
+  language plpgsql
+  set search_path to pg_catalog, pg_temp
+  set lock_timeout to '60s'
+  set check_function_bodies to on
+  set client_min_messages to warning
+as $$
+declare
+  v_library   text := labos.library_version();
+  v_version   text := labos.version();
+  v_superuser boolean := (select r.rolsuper from pg_roles r where r.rolname = current_user);
+  v_known     text[] := (select array_agg(distinct f.module) from labos.schema_file f where f.module <> 'core');
+  v_unknown   text[];
+begin
+  perform pg_advisory_xact_lock(hashtextextended('labos.deploy', 0));
+
+  if v_library <> v_version then
+    raise exception 'labos library is version % but the extension in this database is version %', v_library, v_version
+      using errcode = 'LB002',
+            hint = 'Run ALTER EXTENSION labos UPDATE; then reconnect and CALL labos.deploy();';
+  end if;
+  select array_agg(m) into v_unknown from unnest(modules) m where m <> all (coalesce(v_known, '{}')) and m <> 'core';
+  if v_unknown is not null then
+    raise exception 'unknown module "%"', v_unknown[1] using errcode = 'LB001',
+      detail = format('Modules are %s.', array_to_string(v_known, ', '));
+  end if;
+
+  -- Who owns: lab_owner, never a superuser.
+  if v_superuser then
+    perform labos.create_roles();
+    perform labos.prepare_database();
+  elsif not exists (select from pg_roles r where r.rolname = 'lab_owner') then
+    raise exception 'role "lab_owner" does not exist' using errcode = 'LB001',
+      hint = 'Let a superuser call labos.create_roles() and labos.prepare_database() once.';
+  elsif not pg_has_role(current_user, 'lab_owner', 'member') then
+    raise exception 'only lab_owner or a superuser can deploy labos' using errcode = '42501',
+      hint = format('GRANT lab_owner TO %I;', current_user);
+  end if;
+  perform labos.run_as_owner('select labos.deploy_files($1)', modules);
   notify pgrst, 'reload schema';
   notify pgrst, 'reload config';
-  execute 'reset role';
 end
 $$;
 comment on procedure labos.deploy(text[]) is
 $$Builds or migrates the laboratory (all or nothing)
 
-modules: null for all, or some of lims, devices, simulation, campaigns, union; identity, tenancy and audit are always there. Run it after CREATE EXTENSION and after every ALTER EXTENSION labos UPDATE. Errors: LB001 cannot deploy, LB002 versions differ; an error in a schema file names its line.$$;
+modules: some of lims, devices, simulation, campaigns, union, added to those that stand already; null: those, or all the first time. Identity, tenancy and audit are always there. A trigger that was disabled stays so. Run it after CREATE EXTENSION and after every ALTER EXTENSION labos UPDATE. Errors: LB001 cannot deploy, LB002 versions differ; an error in a schema file names its line.$$;
 revoke all on procedure labos.deploy(text[]) from public;

@@ -90,6 +90,13 @@ $$Trigger: a state machine
 
 Before insert or update, each row: tg__state('status', 'queued>running,cancelled', ...). The first state listed is the one a new row has, unless 'insert>a,b' is among the arguments. PT409 illegal_transition names from, to and what is allowed.$$;
 
+create function labos.tg__limit() returns trigger
+  language c as 'MODULE_PATHNAME', 'labos_tg__limit';
+comment on function labos.tg__limit() is
+$$Trigger: a PATCH or DELETE that forgot its filter changes nothing
+
+Before update or delete, each row; attached by labos.expose. PT400 too_many_rows when one HTTP request changes more rows of a table than labos.max_affected_rows (100), or than it said itself: Prefer: max-affected=<rows>.$$;
+
 create function labos.login(token text) returns uuid
   language c volatile strict parallel unsafe as 'MODULE_PATHNAME', 'labos_login';
 comment on function labos.login(text) is

@@ -20,7 +20,7 @@ declare
   v_owner  name := (select pg_get_userbyid(c.relowner) from pg_class c where c.oid = "table");
   v_old    name;
 begin
-  if prefix !~ '^[a-z][a-z_]*$' then
+  if prefix is null or prefix !~ '^[a-z][a-z_]*$' then
     raise exception 'permission prefix "%" is not lower-case letters and underscores', prefix using errcode = '22023';
   end if;
   execute format('alter table %s enable row level security', "table");
@@ -115,6 +115,13 @@ begin
     execute format('grant update (%s) on %s to lab_user', v_key, v_table);
   end if;
 
+  -- A PATCH or DELETE without a filter is stopped before it has changed everything.
+  if cardinality(update_columns) > 0 or deletable then
+    execute format('create or replace trigger _050_limit before update or delete on %s for each row execute function labos.tg__limit()', v_table);
+  else
+    execute format('drop trigger if exists _050_limit on %s', v_table);
+  end if;
+
   execute format('drop trigger if exists _100_soft_delete on lab.%I', name);
   if deletable then
     execute format('grant delete on lab.%I to lab_user', name);
@@ -133,5 +140,5 @@ $$;
 comment on procedure labos.expose(name, name[], name[], boolean, text, name, name[]) is
 $$Makes the public view lab.<name> of the table lab_data.<name> (idempotent)
 
-A security_invoker view with all columns but deleted_at, deleted_by and hidden_columns; live rows only where the table soft-deletes; comments copied; lab_user gets SELECT, and INSERT, UPDATE and DELETE only on what is named. deletable with prefix: DELETE marks the row deleted for holders of 'prefix:delete'; owner: only one's own rows but for holders of 'prefix:delete_any'.$$;
+A security_invoker view with all columns but deleted_at, deleted_by and hidden_columns; live rows only where the table soft-deletes; comments copied; lab_user gets SELECT, and INSERT, UPDATE and DELETE only on what is named. deletable with prefix: DELETE marks the row deleted for holders of 'prefix:delete'; owner: only one's own rows but for holders of 'prefix:delete_any'. What can be changed is guarded against requests without a filter by labos.tg__limit.$$;
 revoke all on procedure labos.expose(name, name[], name[], boolean, text, name, name[]) from public;

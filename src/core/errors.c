@@ -15,6 +15,8 @@
 
 #include "core/errors.h"
 
+#define MAX_REASON_LENGTH	200
+
 int
 lb_http_sqlstate(int status)
 {
@@ -22,6 +24,23 @@ lb_http_sqlstate(int status)
 
 	return MAKE_SQLSTATE('P', 'T', '0' + status / 100,
 						 '0' + status / 10 % 10, '0' + status % 10);
+}
+
+/*
+ * A message becomes the reason phrase of a HTTP answer: one line of printable
+ * ASCII, not too long, whatever value of a client stands in it.
+ */
+static void
+make_reason(StringInfo message)
+{
+	if (message->len > MAX_REASON_LENGTH)
+	{
+		message->len = MAX_REASON_LENGTH;
+		message->data[message->len] = '\0';
+	}
+	for (int i = 0; i < message->len; i++)
+		if (message->data[i] < ' ' || message->data[i] > '~')
+			message->data[i] = '?';
 }
 
 void
@@ -44,6 +63,7 @@ lb_refuse(int status, const char *code, const char *extra,
 			break;
 		enlargeStringInfo(&message, needed);
 	}
+	make_reason(&message);
 
 	initStringInfo(&detail);
 	appendStringInfoString(&detail, "{\"code\": ");

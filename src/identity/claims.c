@@ -38,6 +38,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -68,6 +69,14 @@ static bool identity_known = false;
 static Oid	identity_session_user = InvalidOid;
 static MemoryContext identity_context = NULL;
 static uint64 identity_generation = 1;
+static bool resolving = false;	/* inside resolve_identity() */
+
+/*
+ * The statement that last looked for invalidations, and whether the answer is
+ * good for that statement only.
+ */
+static TimestampTz identity_statement = 0;
+static bool identity_provisional = false;
 
 /* lab_private.rbac_epoch: its relcache messages say that rights changed. */
 static Oid	epoch_relation = InvalidOid;
@@ -278,30 +287,46 @@ unix_to_timestamp(int64 seconds)
 void
 lb_identity_begin_as(Oid owner, LbOuterUser *outer)
 {
-	outer->pushed_snapshot = !ActiveSnapshotSet();
+	/*
+	 * Who may do what is asked as of now: the snapshot of an old cursor or of a
+	 * repeatable-read transaction would bring back rights that have been taken,
+	 * and the answer outlives it.  A parallel query has one snapshot only.
+	 */
+	outer->pushed_snapshot = !IsInParallelMode() || !ActiveSnapshotSet();
 	if (outer->pushed_snapshot)
-		PushActiveSnapshot(GetTransactionSnapshot());
+		PushActiveSnapshot(IsInParallelMode() ? GetTransactionSnapshot() : GetLatestSnapshot());
+	/* "row_security = off" would make an error of policies that hide nothing from the owner. */
+	outer->guc_level = 0;
+	if (!row_security)
+	{
+		outer->guc_level = NewGUCNestLevel();
+		(void) set_config_option("row_security", "on", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	}
 	GetUserIdAndSecContext(&outer->user, &outer->context);
 	SetUserIdAndSecContext(owner, outer->context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 }
 
-/* After an error the transaction's abort restores the user. */
+/* After an error the transaction's abort restores user, setting and snapshot. */
 void
 lb_identity_end_as(const LbOuterUser *outer)
 {
 	SPI_finish();
 	SetUserIdAndSecContext(outer->user, outer->context);
+	if (outer->guc_level != 0)
+		AtEOXact_GUC(true, outer->guc_level);
 	if (outer->pushed_snapshot)
 		PopActiveSnapshot();
 }
 
 /*
  * Ask lab_private.identity_load() as its schema's owner.  No row: anonymous.
- * Arguments: source, user, org, session, issued at, login role.
+ * Arguments: source, user, org, session, issued at, login role.  False when it
+ * cannot be asked yet.
  */
-static void
+static bool
 load_identity(const char *source, const LbClaims *claims, Oid owner)
 {
 	Oid			types[6] = {TEXTOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, NAMEOID};
@@ -333,7 +358,7 @@ load_identity(const char *source, const LbClaims *claims, Oid owner)
 								   6, types, true)))
 	{
 		lb_identity_end_as(&outer);
-		return;
+		return false;
 	}
 	if (SPI_execute_with_args("select user_id, org_id, session_id, is_superuser, permissions, roles, reload_at"
 							  " from lab_private.identity_load($1, $2, $3, $4, $5, $6)",
@@ -370,6 +395,7 @@ load_identity(const char *source, const LbClaims *claims, Oid owner)
 	}
 
 	lb_identity_end_as(&outer);
+	return true;
 }
 
 /* The owner of lab_private, or InvalidOid while labos is not deployed. */
@@ -393,11 +419,39 @@ lb_identity_private_owner(void)
 	return owner;
 }
 
+/* Ask as the source that counts says; false when nobody can be asked. */
+static bool
+ask_who(Oid owner)
+{
+	LbClaims	none = {0};
+	const LbClaims *claims = token_claims;
+	const char *source = "token";
+
+	if (claims == NULL && lb_identity_from_gateway())
+	{
+		claims = gateway_claims;
+		source = "gateway";
+		identity.presented = claims != NULL && claims->has_user;
+		if (!identity.presented)
+			return true;		/* anonymous, whoever else the gateway's login may be */
+	}
+	else if (claims == NULL)
+	{
+		claims = &none;
+		source = "login";
+		identity.presented = false;
+	}
+	if (!load_identity(source, claims, owner))
+		return false;
+	identity.expires = claims->expires;
+	return true;
+}
+
 static void
 resolve_identity(void)
 {
-	static bool resolving = false;
-	LbClaims	none = {0};
+	uint64		generation;
+	bool		answered = false;
 	Oid			owner;
 
 	if (identity_context == NULL)
@@ -405,38 +459,21 @@ resolve_identity(void)
 												 ALLOCSET_SMALL_SIZES);
 	MemoryContextReset(identity_context);
 	memset(&identity, 0, sizeof(identity));
+	identity_known = false;
 	identity.nmembers = -1;
 	identity.presented = token_claims != NULL || gateway_claims != NULL;
 
-	/* The query's own tables have policies that ask who is calling: nobody. */
-	if (resolving || !IsTransactionState())
+	if (!IsTransactionState())
 		return;
 
+	generation = identity_generation;
 	owner = lb_identity_private_owner();
 	if (OidIsValid(owner))
 	{
 		resolving = true;
 		PG_TRY();
 		{
-			if (token_claims != NULL)
-			{
-				identity.expires = token_claims->expires;
-				load_identity("token", token_claims, owner);
-			}
-			else if (lb_identity_from_gateway())
-			{
-				identity.presented = gateway_claims != NULL && gateway_claims->has_user;
-				if (identity.presented)
-				{
-					identity.expires = gateway_claims->expires;
-					load_identity("gateway", gateway_claims, owner);
-				}
-			}
-			else
-			{
-				identity.presented = false;
-				load_identity("login", &none, owner);
-			}
+			answered = ask_who(owner);
 		}
 		PG_FINALLY();
 		{
@@ -444,21 +481,43 @@ resolve_identity(void)
 		}
 		PG_END_TRY();
 	}
-	identity_known = true;
+	/* What was invalidated while we asked is asked again by the next call. */
+	identity_known = answered && generation == identity_generation;
+	identity_provisional = IsInParallelMode();
 	identity_session_user = GetSessionUserId();
 	identity_generation++;
+}
+
+/*
+ * A new statement of the client: take notice of what others have committed.
+ * In an open transaction a lock that is held already would not do it.
+ */
+static void
+begin_statement(TimestampTz statement)
+{
+	identity_statement = statement;
+	if (identity_provisional)
+		forget_identity();
+	if (IsTransactionState())
+		AcceptInvalidationMessages();
 }
 
 const LbIdentity *
 lb_identity_current(void)
 {
+	static const LbIdentity nobody = {.nmembers = -1};
+	TimestampTz statement = GetCurrentStatementStartTimestamp();
+
+	/* Whatever the query itself asks while it runs is asked by nobody. */
+	if (unlikely(resolving))
+		return &nobody;
+	if (unlikely(statement != identity_statement))
+		begin_statement(statement);
 	if (unlikely(!identity_known || identity_session_user != GetSessionUserId() ||
-				 (identity.reload_at != 0 &&
-				  GetCurrentStatementStartTimestamp() >= identity.reload_at)))
+				 (identity.reload_at != 0 && statement >= identity.reload_at)))
 		resolve_identity();
 	if (identity.expires != 0 && identity.has_user &&
-		GetCurrentStatementStartTimestamp() >
-		unix_to_timestamp(identity.expires + lb_setting_jwt_leeway))
+		statement > unix_to_timestamp(identity.expires + lb_setting_jwt_leeway))
 	{
 		identity.has_user = identity.has_org = identity.has_session = false;
 		identity.is_superuser = false;

@@ -23,6 +23,12 @@
 /* Called by _PG_init: settings, hooks, cache callbacks. */
 extern void lb_identity_init(void);
 
+/* Called by _PG_init: keeps the settings of shared roles from their members. */
+extern void lb_identity_guard_roles(void);
+
+/* Called by _PG_init: labos.max_affected_rows. */
+extern void lb_identity_limit_init(void);
+
 /* Each returns false when there is none; *result is set only on true. */
 extern bool lb_identity_user(pg_uuid_t *result);
 extern bool lb_identity_org(pg_uuid_t *result);

@@ -39,6 +39,7 @@ typedef struct LbOuterUser
 	Oid			user;
 	int			context;
 	bool		pushed_snapshot;
+	int			guc_level;		/* 0: no setting was changed */
 } LbOuterUser;
 
 /* The owner of lab_private, or InvalidOid while labos is not deployed. */

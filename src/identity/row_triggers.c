@@ -4,9 +4,10 @@
  *		The triggers that every record has: stamps with optimistic locking,
  *		and state machines.
  *
- * They stand in the identity room because a stamp names the caller,
- * and in one file because both rewrite or refuse a row before it is
- * written and know nothing else of the table.
+ * Also the limit of rows that one HTTP request may change.  They stand in the
+ * identity room because a stamp names the caller and the limit is for gateways,
+ * and in one file because all rewrite or refuse a row before it is written and
+ * know nothing else of the table.
  *
  * IDENTIFICATION
  *	  src/identity/row_triggers.c
@@ -17,10 +18,12 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/partition.h"
 #include "catalog/pg_type_d.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
@@ -28,6 +31,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "core/errors.h"
 #include "core/json.h"
 #include "identity/claims.h"
@@ -41,6 +45,10 @@ typedef struct StampColumns
 	int			updated_at;
 	int			updated_by;
 	int			version;
+	MemoryContext context;		/* lives as long as the statement */
+	bool		if_match_read;	/* once per statement */
+	char	   *if_match;		/* the header; NULL: none that counts here */
+	int32		inserted;		/* version that the last insert named; 0 = none */
 } StampColumns;
 
 #define MAX_STAMPS	5
@@ -88,6 +96,7 @@ stamp_columns(FmgrInfo *flinfo, Relation relation)
 		columns->updated_by = column_number(desc, "updated_by");
 		columns->version = column_number(desc, "version");
 		columns->relation = RelationGetRelid(relation);
+		columns->context = flinfo->fn_mcxt;
 	}
 	return columns;
 }
@@ -104,48 +113,113 @@ refuse_stale(int32 current, int32 named)
 			  "the record has changed since version %d", named);
 }
 
-/*
- * If-Match: "3", W/"3" or 3, on a PATCH or PUT of a table.  Returns 0 without
- * one; an entity tag that is not ours matches nothing.
- */
-static int32
-if_match_version(void)
+/* The table as the API names it: a partition goes by its root's name. */
+static Oid
+public_relation(Relation relation)
+{
+	if (!relation->rd_rel->relispartition)
+		return RelationGetRelid(relation);
+	return llast_oid(get_partition_ancestors(RelationGetRelid(relation)));
+}
+
+/* Is this request a PATCH, PUT or DELETE of this very table or its view? */
+static bool
+request_writes(Relation relation, bool put_too)
 {
 	const char *method = GetConfigOption("request.method", true, false);
 	const char *path = GetConfigOption("request.path", true, false);
-	char	   *header;
-	char	   *start;
-	char	   *end;
+
+	return method != NULL && path != NULL && path[0] == '/' &&
+		(strcmp(method, "PATCH") == 0 || strcmp(method, "DELETE") == 0 ||
+		 (put_too && strcmp(method, "PUT") == 0)) &&
+		strcmp(path + 1, get_rel_name(public_relation(relation))) == 0;
+}
+
+/*
+ * Does an If-Match header name this version?  "3", W/"3", 3, a list of them,
+ * or *.  An entity tag that is not ours matches nothing.
+ */
+static bool
+if_match_names(const char *header, int32 version)
+{
+	char		wanted[16];
+	int			length = snprintf(wanted, sizeof(wanted), "%d", version);
+
+	while (*header != '\0')
+	{
+		int			tag;
+		bool		quoted;
+
+		header += strspn(header, " \t,");
+		if (strncmp(header, "W/", 2) == 0)
+			header += 2;
+		quoted = *header == '"';
+		header += quoted;
+		tag = strcspn(header, quoted ? "\"" : ", \t");
+		if ((tag == length && strncmp(header, wanted, length) == 0) ||
+			(!quoted && tag == 1 && *header == '*'))
+			return true;
+		header += tag;
+		header += quoted && *header == '"';
+	}
+	return false;
+}
+
+/* The version that the first tag of the header names; 0 for another tag. */
+static int32
+if_match_first(const char *header)
+{
 	long		version;
 
-	if (method == NULL || (strcmp(method, "PATCH") != 0 && strcmp(method, "PUT") != 0) ||
-		path == NULL || strncmp(path, "/rpc/", 5) == 0)
-		return 0;
-	header = lb_request_header("if-match");
-	if (header == NULL || strcmp(header, "*") == 0)
-		return 0;
-	start = strncmp(header, "W/", 2) == 0 ? header + 2 : header;
-	if (*start == '"')
-		start++;
-	version = strtol(start, &end, 10);
-	if (end == start || (*end != '"' && *end != '\0') || version <= 0 || version > PG_INT32_MAX)
-		return -1;
-	return (int32) version;
+	header += strspn(header, " \t,W/\"");
+	version = strtol(header, NULL, 10);
+	return version > 0 && version <= PG_INT32_MAX ? (int32) version : 0;
 }
 
 static void
-check_version(const StampColumns *columns, TupleDesc desc, HeapTuple old, HeapTuple new, RowChange *change)
+check_version(StampColumns *columns, Relation relation, HeapTuple old, HeapTuple new, RowChange *change)
+{
+	TupleDesc	desc = RelationGetDescr(relation);
+	bool		old_isnull;
+	bool		new_isnull;
+	int32		current = DatumGetInt32(heap_getattr(old, columns->version, desc, &old_isnull));
+	int32		named = DatumGetInt32(heap_getattr(new, columns->version, desc, &new_isnull));
+
+	/* A row from before the column was filled has version 0. */
+	if (old_isnull)
+		current = 0;
+	if (new_isnull)
+		named = 0;
+	/* ON CONFLICT DO UPDATE: excluded.version is what the insert was stamped with. */
+	if (columns->inserted != 0 && named == 1)
+		named = columns->inserted;
+	columns->inserted = 0;
+	if (named != current)
+		refuse_stale(current, named);
+	if (!columns->if_match_read)
+	{
+		char	   *header = request_writes(relation, true) ? lb_request_header("if-match") : NULL;
+
+		if (header != NULL)
+			columns->if_match = MemoryContextStrdup(columns->context, header);
+		columns->if_match_read = true;
+	}
+	if (columns->if_match != NULL && !if_match_names(columns->if_match, current))
+		refuse_stale(current, if_match_first(columns->if_match));
+	set_column(change, columns->version, Int32GetDatum(current + 1), false);
+}
+
+/* The version an insert names, if it is not the one every new row has. */
+static int32
+version_named(const StampColumns *columns, TupleDesc desc, HeapTuple row)
 {
 	bool		isnull;
-	int32		current = DatumGetInt32(heap_getattr(old, columns->version, desc, &isnull));
-	int32		named = DatumGetInt32(heap_getattr(new, columns->version, desc, &isnull));
-	int32		matched = if_match_version();
+	int32		named;
 
-	if (isnull || named != current)
-		refuse_stale(current, isnull ? 0 : named);
-	if (matched != 0 && matched != current)
-		refuse_stale(current, Max(matched, 0));
-	set_column(change, columns->version, Int32GetDatum(current + 1), false);
+	if (columns->version <= 0)
+		return 0;
+	named = DatumGetInt32(heap_getattr(row, columns->version, desc, &isnull));
+	return isnull || named == 1 ? 0 : named;
 }
 
 /*
@@ -186,6 +260,7 @@ labos_tg__stamp(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 	{
 		row = trigger->tg_trigtuple;
+		columns->inserted = version_named(columns, desc, row);
 		set_column(&change, columns->created_at, now, false);
 		set_column(&change, columns->created_by, UUIDPGetDatum(&user), !has_user);
 		set_column(&change, columns->version, Int32GetDatum(1), false);
@@ -197,7 +272,7 @@ labos_tg__stamp(PG_FUNCTION_ARGS)
 
 		row = trigger->tg_newtuple;
 		if (columns->version > 0)
-			check_version(columns, desc, old, row, &change);
+			check_version(columns, trigger->tg_relation, old, row, &change);
 		if (columns->created_at > 0)
 		{
 			value = heap_getattr(old, columns->created_at, desc, &isnull);
@@ -215,6 +290,102 @@ labos_tg__stamp(PG_FUNCTION_ARGS)
 	row = heap_modify_tuple_by_cols(row, desc, change.n, change.columns,
 									change.values, change.nulls);
 	return PointerGetDatum(row);
+}
+
+/* How many rows a request may change -------------------------------------- */
+
+static int	max_affected_rows = 100;
+
+void
+lb_identity_limit_init(void)
+{
+	DefineCustomIntVariable("labos.max_affected_rows",
+							"Most rows that one PATCH or DELETE of a table may change over HTTP; 0 for no limit.",
+							"A request that means more says so: Prefer: max-affected=<rows>.",
+							&max_affected_rows, 100, 0, INT_MAX, PGC_SUSET, 0,
+							NULL, NULL, NULL);
+}
+
+/* Prefer: max-affected=N, among other preferences; -1 without one. */
+static int
+preferred_limit(void)
+{
+	char	   *header = lb_request_header("prefer");
+	char	   *at = header != NULL ? strstr(header, "max-affected=") : NULL;
+	long		limit;
+	char	   *end;
+
+	if (at == NULL || (at > header && strchr(", \t;", at[-1]) == NULL))
+		return -1;
+	at += strlen("max-affected=");
+	if (*at < '0' || *at > '9')
+		return -1;
+	errno = 0;
+	limit = strtol(at, &end, 10);
+	if (errno != 0 || limit > INT_MAX || (*end != '\0' && strchr(", \t;", *end) == NULL))
+		return -1;
+	return (int) limit;
+}
+
+static void
+refuse_many(Relation relation, int limit)
+{
+	StringInfoData extra;
+
+	initStringInfo(&extra);
+	lb_json_member(&extra, "table", get_rel_name(public_relation(relation)));
+	appendStringInfo(&extra, ", \"limit\": %d", limit);
+	lb_refuse(400, "too_many_rows", extra.data,
+			  "Add a filter to the request; if all of them are meant, send Prefer: max-affected=<rows>.",
+			  "the request would change more than %d rows", limit);
+}
+
+/*
+ * labos.tg__limit() returns trigger
+ *		before update or delete for each row: a PATCH or DELETE that forgot its
+ *		filter changes nothing.  A request is one transaction, and one table is
+ *		named by its path: rows are counted by both, so that a soft delete, which
+ *		updates row by row, counts too.  Functions and SQL clients are not limited.
+ *
+ * Errors:	PT400 too_many_rows with table and limit
+ */
+PG_FUNCTION_INFO_V1(labos_tg__limit);
+
+Datum
+labos_tg__limit(PG_FUNCTION_ARGS)
+{
+	static LocalTransactionId counted_transaction = InvalidLocalTransactionId;
+	static Oid	counted_relation = InvalidOid;
+	static int	counted = 0;
+	static int	limit = 0;
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	Relation	relation;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		ereport(ERROR,
+				errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				errmsg("tg__limit must be a row trigger before update or delete"));
+
+	relation = trigger->tg_relation;
+	if (lb_identity_from_gateway() && request_writes(relation, false))
+	{
+		Oid			table = public_relation(relation);
+
+		if (counted_transaction != LB_MY_LXID || counted_relation != table)
+		{
+			int			preferred = preferred_limit();
+
+			counted_transaction = LB_MY_LXID;
+			counted_relation = table;
+			counted = 0;
+			limit = preferred >= 0 ? preferred : max_affected_rows > 0 ? max_affected_rows : INT_MAX;
+		}
+		if (counted++ >= limit)
+			refuse_many(relation, limit);
+	}
+	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ?
+						   trigger->tg_newtuple : trigger->tg_trigtuple);
 }
 
 /* State machines ------------------------------------------------------- */

@@ -37,7 +37,7 @@ begin atomic
     union all
     select identity_load.claimed_user, identity_load.claimed_org, identity_load.claimed_session, s.ends
     from lab_private.session_ends_at(identity_load.claimed_session, identity_load.claimed_user) s(ends)
-    where identity_load.source in ('token', 'gateway') and s.ends > now()
+    where identity_load.source in ('token', 'gateway') and s.ends > statement_timestamp()
   ),
   caller as (
     select a.user_id, m.org_id, a.session_id, u.is_superuser, a.session_ends
@@ -47,7 +47,7 @@ begin atomic
     join lab_data.organizations o on o.id = m.org_id
     where u.is_active and u.deleted_at is null
       -- Tokens carry whole seconds: one issued in the second of the change is younger than it.
-      and (u.tokens_valid_after is null or identity_load.issued_at is null
+      and (u.tokens_valid_after is null or identity_load.source = 'login'
            or identity_load.issued_at >= date_trunc('second', u.tokens_valid_after))
       and m.left_at is null
       and o.is_active and o.deleted_at is null
@@ -57,7 +57,7 @@ begin atomic
     from caller c
     join lab_data.user_roles ur on ur.org_id = c.org_id and ur.user_id = c.user_id
     join lab_data.roles r on r.id = ur.role_id and r.deleted_at is null
-    where ur.expires_at is null or ur.expires_at > now()
+    where ur.expires_at is null or ur.expires_at > statement_timestamp()
   ),
   effective (id, name, parent_id) as (
     select h.id, h.name, h.parent_id from held h
@@ -196,11 +196,11 @@ create or replace trigger _300_no_cycle before insert or update of parent_id, or
   for each row execute function lab_private.tg_roles__no_cycle();
 
 -- Rights that change take effect on the next statement of every session.
-create or replace trigger _500_rights after insert or update or delete on lab_data.memberships for each statement execute function labos.tg__rbac_changed();
-create or replace trigger _500_rights after insert or update or delete on lab_data.roles for each statement execute function labos.tg__rbac_changed();
-create or replace trigger _500_rights after insert or update or delete on lab_data.role_permissions for each statement execute function labos.tg__rbac_changed();
-create or replace trigger _500_rights after insert or update or delete on lab_data.user_roles for each statement execute function labos.tg__rbac_changed();
-create or replace trigger _500_rights after insert or update or delete on lab_private.db_logins for each statement execute function labos.tg__rbac_changed();
+create or replace trigger _500_rights after insert or update or delete or truncate on lab_data.memberships for each statement execute function labos.tg__rbac_changed();
+create or replace trigger _500_rights after insert or update or delete or truncate on lab_data.roles for each statement execute function labos.tg__rbac_changed();
+create or replace trigger _500_rights after insert or update or delete or truncate on lab_data.role_permissions for each statement execute function labos.tg__rbac_changed();
+create or replace trigger _500_rights after insert or update or delete or truncate on lab_data.user_roles for each statement execute function labos.tg__rbac_changed();
+create or replace trigger _500_rights after insert or update or delete or truncate on lab_private.db_logins for each statement execute function labos.tg__rbac_changed();
 -- Not for every sign-in, which only counts and dates.
 create or replace trigger _500_rights after update of is_active, is_superuser, tokens_valid_after, deleted_at on lab_data.users
   for each statement execute function labos.tg__rbac_changed();

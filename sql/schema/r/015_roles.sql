@@ -34,8 +34,9 @@ from (values ('technician', 'viewer'), ('scientist', 'technician'), ('engineer',
 join lab_data.roles p on p.name = x.parent and p.org_id is null and p.deleted_at is null
 where r.name = x.role and r.org_id is null and r.deleted_at is null and r.parent_id is distinct from p.id;
 
-create temporary table labos_seed (permission text, roles text[], description text) on commit drop;
-insert into labos_seed values
+-- Not temporary: a deployment cannot make temporary objects.
+create table lab_private.labos_seed (permission text, roles text[], description text);
+insert into lab_private.labos_seed values
   -- identity and tenancy
   ('*:*',                    '{admin}',      'Everything in the organisation'),
   ('organization:read',      '{viewer,member}', 'See the organisation'),
@@ -131,17 +132,17 @@ insert into labos_seed values
   ('campaign:delete_any',    '{manager}',    'Delete everybody''s campaigns');
 
 insert into lab_data.permissions (name, description, is_system)
-select s.permission, s.description, true from labos_seed s
+select s.permission, s.description, true from lab_private.labos_seed s
 on conflict (name) do update set description = excluded.description, is_system = true
   where permissions.description <> excluded.description or not permissions.is_system;
 
 delete from lab_data.role_permissions rp
 using lab_data.roles r
 where r.id = rp.role_id and r.org_id is null
-  and not exists (select from labos_seed s where s.permission = rp.permission and r.name = any (s.roles));
+  and not exists (select from lab_private.labos_seed s where s.permission = rp.permission and r.name = any (s.roles));
 insert into lab_data.role_permissions (org_id, role_id, permission)
 select null, r.id, s.permission
-from labos_seed s
+from lab_private.labos_seed s
 join lab_data.roles r on r.name = any (s.roles) and r.org_id is null and r.deleted_at is null
 on conflict on constraint role_permissions_pkey do nothing;
-drop table labos_seed;
+drop table lab_private.labos_seed;

@@ -151,10 +151,13 @@ call labos.expose('user_sessions');
 
 -- A revoked session ends its tokens with the next statement of every connection.
 create or replace trigger _510_rbac_changed after update on lab_data.user_sessions
-  for each row when (old.revoked_at is distinct from new.revoked_at)
+  for each row when (old.revoked_at is distinct from new.revoked_at or new.expires_at < old.expires_at
+                     or (old.id, old.user_id) is distinct from (new.id, new.user_id))
   execute function labos.tg__rbac_changed();
 create or replace trigger _511_rbac_changed after delete on lab_data.user_sessions
   for each row execute function labos.tg__rbac_changed();
+create or replace trigger _512_rbac_changed after truncate on lab_data.user_sessions
+  for each statement execute function labos.tg__rbac_changed();
 
 -- lifetimes of an organisation -----------------------------------------------
 
