@@ -96,6 +96,7 @@ set client_min_messages to warning;
 create table lab_data.test_notes (
   id integer primary key, org_id uuid default labos.org_id(), note text, twice text generated always as (note || note) stored,
   version integer default 1, created_at timestamptz, created_by uuid, updated_at timestamptz, updated_by uuid, deleted_at timestamptz, deleted_by uuid);
+alter table lab_data.test_notes owner to lab_owner;
 comment on table lab_data.test_notes is 'Notes of a test';
 create trigger _100_stamp before insert or update on lab_data.test_notes for each row execute function labos.tg__stamp();
 insert into lab_data.test_notes (id, note) values (1, 'a'), (2, 'b');
@@ -196,6 +197,7 @@ where c.relnamespace = 'lab_data'::regnamespace and c.relkind in ('r', 'p')
 create table lab_data.test_parts (id integer, org_id uuid, note text, version integer default 1, primary key (org_id, id)) partition by hash (id, org_id);
 create table lab_data.test_parts_a partition of lab_data.test_parts for values with (modulus 2, remainder 0);
 create table lab_data.test_parts_b partition of lab_data.test_parts for values with (modulus 2, remainder 1);
+alter table lab_data.test_parts owner to lab_owner;
 comment on table lab_data.test_parts is 'Parts of a test';
 create trigger _100_stamp before insert or update on lab_data.test_parts for each row execute function labos.tg__stamp();
 call labos.protect('lab_data.test_parts', 'sample');
