@@ -36,6 +36,7 @@ where r.name = x.role and r.org_id is null and r.deleted_at is null and r.parent
 
 -- Not temporary: a deployment cannot make temporary objects.
 create table lab_private.labos_seed (permission text, roles text[], description text);
+comment on table lab_private.labos_seed is 'Stands only while this file runs.';
 insert into lab_private.labos_seed values
   -- identity and tenancy
   ('*:*',                    '{admin}',      'Everything in the organisation'),
