@@ -143,7 +143,8 @@ pg_running() {
   local pid
   [ -f "$1/data/postmaster.pid" ] || return 1
   pid=$(head -n 1 "$1/data/postmaster.pid")
-  [ "$(readlink "/proc/$pid/exe" 2>/dev/null)" = "$2/postgres" ]
+  # The directory may be named through a link.
+  [ "$(readlink "/proc/$pid/exe" 2>/dev/null)" = "$(readlink -f "$2/postgres")" ]
 }
 
 # pg_stop DIR BINDIR [fast|immediate]: what does not end in good time is ended.

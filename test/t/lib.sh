@@ -69,7 +69,10 @@ set client_min_messages to warning;
 create extension labos cascade;
 call labos.deploy();
 SQL
-  sql "$1" "$2" <test/t/fill.sql >/dev/null
+  local part
+  for part in fill-0.1 fill; do
+    sql "$1" "$2" <"test/t/$part.sql" >/dev/null || { echo "Bail out! test/t/$part.sql does not run"; exit 1; }
+  done
 }
 
 # contents CLUSTER DATABASE: each table of the laboratory with its number of rows and a digest of them.
