@@ -95,10 +95,10 @@ begin
   cross join lateral (values
     ('is a superuser', r.rolsuper, 'NOSUPERUSER'),
     ('may create roles', r.rolcreaterole, 'NOCREATEROLE'),
-    ('may replicate', r.rolreplication, 'NOREPLICATION'),
+    ('may replicate', r.rolreplication and r.rolname <> 'lab_backup', 'NOREPLICATION'),
     ('bypasses row security', r.rolbypassrls and r.rolname <> 'lab_backup', 'NOBYPASSRLS'),
     ('can log in', r.rolcanlogin and r.rolname not in ('lab_authenticator', 'lab_backup'), 'NOLOGIN'),
-    ('inherits the rights of its members', r.rolinherit and r.rolname = 'lab_authenticator', 'NOINHERIT')) x(what, so, cure)
+    ('inherits the rights of its roles', r.rolinherit and r.rolname = 'lab_authenticator', 'NOINHERIT')) x(what, so, cure)
   where r.rolname in (select w.v[1] from (select array[v_wanted[i][1]] as v from generate_subscripts(v_wanted, 1) i) w) and x.so
   order by r.rolname limit 1;
   if found then
@@ -107,8 +107,9 @@ begin
   select r.rolname, g.rolname into v_role, v_what
   from pg_roles r join pg_roles g on g.oid <> r.oid and pg_has_role(r.oid, g.oid, 'member')
   where r.rolname in ('lab_owner', 'lab_authenticator', 'lab_anon', 'lab_user', 'lab_guest', 'lab_auditor')
-    and (g.rolsuper or g.rolcreaterole or g.rolbypassrls or g.rolreplication or g.rolname like 'pg\_%' or g.rolname in ('lab_owner', 'lab_backup'))
-  order by 1, 2 limit 1;
+    and (g.rolsuper or g.rolcreaterole or g.rolbypassrls or g.rolreplication or g.rolname in ('lab_owner', 'lab_backup', 'pg_read_all_data', 'pg_write_all_data',
+           'pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', 'pg_create_subscription', 'pg_maintain'))
+  order by not exists (select from pg_auth_members m where m.roleid = g.oid and m.member = r.oid), 1, 2 limit 1;
   if found then
     raise exception 'role "%" is a member of "%"', v_role, v_what using errcode = 'LB001', hint = format('REVOKE %I FROM %I;', v_what, v_role);
   end if;

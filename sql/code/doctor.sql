@@ -139,6 +139,12 @@ begin
        where n.nspname in ('lab', 'lab_data') and a.privilege_type in ('TRUNCATE', 'TRIGGER', 'REFERENCES')
          and coalesce(r.rolname, 'public') not in ('lab_owner')),
       'REVOKE TRUNCATE, TRIGGER, REFERENCES ON … FROM …;'
+    union all
+    select 18, 'no trigger of labos is disabled',
+      (select string_agg(format('%s on %s', t.tgname, t.tgrelid::regclass), ', ' order by t.tgrelid::regclass::text, t.tgname)
+       from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
+       where n.nspname in ('lab', 'lab_data', 'lab_private') and t.tgname ~ '^_\d{3}_' and not t.tgisinternal and t.tgenabled in ('D', 'R')),
+      'ALTER TABLE … ENABLE TRIGGER …;'
   )
   select f.what, f.names is null, f.names, case when f.names is not null then f.mend end
   from findings f
