@@ -50,6 +50,7 @@
 #include "identity/claims_json.h"
 #include "identity/crypto.h"
 #include "identity/identity.h"
+#include "identity/identity_cache.h"
 
 /* The settings. */
 static char *token_setting = NULL;
@@ -63,13 +64,20 @@ static const LbClaims *gateway_claims = NULL;
 static bool assuming = false;	/* inside lb_identity_assume() */
 static LocalTransactionId sealed_transaction = InvalidLocalTransactionId;
 
-/* The resolved identity; all its memory is in identity_context. */
-static LbIdentity identity;
+/* Who has no name: with and without a token that was shown in vain. */
+static LbIdentity anonymous = {.generation = 1, .nmembers = -1};
+static LbIdentity rejected = {.generation = 2, .presented = true, .nmembers = -1};
+
+/* The resolved identity: one of those two, or a slot of the cache. */
+static LbIdentity *identity = &anonymous;
 static bool identity_known = false;
 static Oid	identity_session_user = InvalidOid;
-static MemoryContext identity_context = NULL;
-static uint64 identity_generation = 1;
+static int64 identity_expires = 0;	/* of the claims; 0 = never */
+static uint64 last_generation = 2;
 static bool resolving = false;	/* inside resolve_identity() */
+
+/* Counts changes of rights that we have heard of. */
+static uint64 rights_changes = 0;
 
 /*
  * The statement that last looked for invalidations, and whether the answer is
@@ -81,18 +89,26 @@ static bool identity_provisional = false;
 /* lab_private.rbac_epoch: its relcache messages say that rights changed. */
 static Oid	epoch_relation = InvalidOid;
 
+/* The next question asks again who is calling. */
 static void
 forget_identity(void)
 {
 	identity_known = false;
-	identity_generation++;
+}
+
+static void
+forget_rights(void)
+{
+	forget_identity();
+	lb_identity_cache_clear();
+	rights_changes++;
 }
 
 static void
 relcache_callback(Datum arg, Oid relation)
 {
 	if (relation == InvalidOid || relation == epoch_relation)
-		forget_identity();
+		forget_rights();
 }
 
 /* Settings ------------------------------------------------------------- */
@@ -258,9 +274,9 @@ lb_identity_from_gateway(void)
 	return known_answer;
 }
 
-/* An array of text as sorted-by-the-query C strings in identity_context. */
+/* An array of text, sorted by the query, as C strings in context. */
 static char **
-read_text_array(Datum value, bool isnull, int *n)
+read_text_array(Datum value, bool isnull, int *n, MemoryContext context)
 {
 	Datum	   *elements;
 	bool	   *nulls;
@@ -271,10 +287,9 @@ read_text_array(Datum value, bool isnull, int *n)
 		return NULL;
 	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
 					  &elements, &nulls, n);
-	strings = MemoryContextAlloc(identity_context, sizeof(char *) * Max(*n, 1));
+	strings = MemoryContextAlloc(context, sizeof(char *) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
-		strings[i] = MemoryContextStrdup(identity_context,
-										 TextDatumGetCString(elements[i]));
+		strings[i] = MemoryContextStrdup(context, TextDatumGetCString(elements[i]));
 	return strings;
 }
 
@@ -327,8 +342,9 @@ lb_identity_end_as(const LbOuterUser *outer)
  * cannot be asked yet.
  */
 static bool
-load_identity(const char *source, const LbClaims *claims, Oid owner)
+load_identity(const char *source, const LbClaims *claims, Oid owner, LbIdentity *answer)
 {
+	static SPIPlanPtr plan = NULL;
 	Oid			types[6] = {TEXTOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, NAMEOID};
 	Datum		values[6];
 	char		nulls[7] = "      ";
@@ -353,16 +369,21 @@ load_identity(const char *source, const LbClaims *claims, Oid owner)
 		nulls[4] = 'n';
 
 	lb_identity_begin_as(owner, &outer);
-	/* The first deployment writes (and audits) before the function is there. */
-	if (!OidIsValid(LookupFuncName(list_make2(makeString("lab_private"), makeString("identity_load")),
-								   6, types, true)))
+	if (plan == NULL)
 	{
-		lb_identity_end_as(&outer);
-		return false;
+		/* The first deployment writes (and audits) before the function is there. */
+		if (!OidIsValid(LookupFuncName(list_make2(makeString("lab_private"), makeString("identity_load")),
+									   6, types, true)))
+		{
+			lb_identity_end_as(&outer);
+			return false;
+		}
+		plan = SPI_prepare("select user_id, org_id, session_id, is_superuser, permissions, roles, reload_at"
+						   " from lab_private.identity_load($1, $2, $3, $4, $5, $6)", 6, types);
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "identity query cannot be prepared");
 	}
-	if (SPI_execute_with_args("select user_id, org_id, session_id, is_superuser, permissions, roles, reload_at"
-							  " from lab_private.identity_load($1, $2, $3, $4, $5, $6)",
-							  6, types, values, nulls, true, 1) != SPI_OK_SELECT)
+	if (SPI_execute_plan(plan, values, nulls, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "identity query failed");
 
 	if (SPI_processed == 1)
@@ -373,25 +394,25 @@ load_identity(const char *source, const LbClaims *claims, Oid owner)
 		Datum		value;
 
 		value = SPI_getbinval(row, desc, 1, &isnull);
-		identity.has_user = !isnull;
+		answer->has_user = !isnull;
 		if (!isnull)
-			identity.user = *DatumGetUUIDP(value);
+			answer->user = *DatumGetUUIDP(value);
 		value = SPI_getbinval(row, desc, 2, &isnull);
-		identity.has_org = !isnull;
+		answer->has_org = !isnull;
 		if (!isnull)
-			identity.org = *DatumGetUUIDP(value);
+			answer->org = *DatumGetUUIDP(value);
 		value = SPI_getbinval(row, desc, 3, &isnull);
-		identity.has_session = !isnull;
+		answer->has_session = !isnull;
 		if (!isnull)
-			identity.session = *DatumGetUUIDP(value);
+			answer->session = *DatumGetUUIDP(value);
 		value = SPI_getbinval(row, desc, 4, &isnull);
-		identity.is_superuser = !isnull && DatumGetBool(value);
+		answer->is_superuser = !isnull && DatumGetBool(value);
 		value = SPI_getbinval(row, desc, 5, &isnull);
-		identity.permissions = read_text_array(value, isnull, &identity.npermissions);
+		answer->permissions = read_text_array(value, isnull, &answer->npermissions, answer->context);
 		value = SPI_getbinval(row, desc, 6, &isnull);
-		identity.roles = read_text_array(value, isnull, &identity.nroles);
+		answer->roles = read_text_array(value, isnull, &answer->nroles, answer->context);
 		value = SPI_getbinval(row, desc, 7, &isnull);
-		identity.reload_at = isnull ? 0 : DatumGetTimestampTz(value);
+		answer->reload_at = isnull ? 0 : DatumGetTimestampTz(value);
 	}
 
 	lb_identity_end_as(&outer);
@@ -419,54 +440,78 @@ lb_identity_private_owner(void)
 	return owner;
 }
 
-/* Ask as the source that counts says; false when nobody can be asked. */
+/*
+ * Ask as the source that counts says; sets identity.  False when the answer
+ * must not be kept: nobody could be asked, or rights changed meanwhile.
+ */
 static bool
 ask_who(Oid owner)
 {
 	LbClaims	none = {0};
 	const LbClaims *claims = token_claims;
 	const char *source = "token";
+	uint64		changes = rights_changes;
+	LbIdentityKey key;
+	LbIdentity *known;
 
 	if (claims == NULL && lb_identity_from_gateway())
 	{
 		claims = gateway_claims;
 		source = "gateway";
-		identity.presented = claims != NULL && claims->has_user;
-		if (!identity.presented)
-			return true;		/* anonymous, whoever else the gateway's login may be */
+		if (claims == NULL || !claims->has_user)
+		{
+			identity = &anonymous;	/* whoever else the gateway's login may be */
+			return true;
+		}
 	}
 	else if (claims == NULL)
 	{
 		claims = &none;
 		source = "login";
-		identity.presented = false;
 	}
-	if (!load_identity(source, claims, owner))
-		return false;
-	identity.expires = claims->expires;
+	identity_expires = claims->expires;
+
+	lb_identity_key(&key, source[0], GetSessionUserId(), claims);
+	known = lb_identity_cache_find(&key);
+	if (known == NULL)
+	{
+		/* Not the current one until it is complete: an error may come between. */
+		identity = &anonymous;
+		known = lb_identity_cache_slot(&key);
+		known->nmembers = -1;
+		known->presented = source[0] != 'l';
+		known->generation = ++last_generation;
+		if (!load_identity(source, claims, owner, known))
+			return false;
+		if (changes != rights_changes)
+		{
+			identity = known;
+			return false;
+		}
+		/*
+		 * What this transaction has written may still be rolled back, a new
+		 * session for one; and a parallel worker sees what its leader saw.
+		 */
+		if (!TransactionIdIsValid(GetTopTransactionIdIfAny()) && !IsInParallelMode())
+			lb_identity_cache_keep(known);
+	}
+	identity = known;
 	return true;
 }
 
 static void
 resolve_identity(void)
 {
-	uint64		generation;
 	bool		answered = false;
 	Oid			owner;
 
-	if (identity_context == NULL)
-		identity_context = AllocSetContextCreate(TopMemoryContext, "labos identity",
-												 ALLOCSET_SMALL_SIZES);
-	MemoryContextReset(identity_context);
-	memset(&identity, 0, sizeof(identity));
+	identity = token_claims != NULL || gateway_claims != NULL ? &rejected : &anonymous;
+	identity_expires = 0;
 	identity_known = false;
-	identity.nmembers = -1;
-	identity.presented = token_claims != NULL || gateway_claims != NULL;
 
 	if (!IsTransactionState())
 		return;
 
-	generation = identity_generation;
 	owner = lb_identity_private_owner();
 	if (OidIsValid(owner))
 	{
@@ -481,11 +526,9 @@ resolve_identity(void)
 		}
 		PG_END_TRY();
 	}
-	/* What was invalidated while we asked is asked again by the next call. */
-	identity_known = answered && generation == identity_generation;
+	identity_known = answered;
 	identity_provisional = IsInParallelMode();
 	identity_session_user = GetSessionUserId();
-	identity_generation++;
 }
 
 /*
@@ -505,26 +548,24 @@ begin_statement(TimestampTz statement)
 const LbIdentity *
 lb_identity_current(void)
 {
-	static const LbIdentity nobody = {.nmembers = -1};
 	TimestampTz statement = GetCurrentStatementStartTimestamp();
 
 	/* Whatever the query itself asks while it runs is asked by nobody. */
 	if (unlikely(resolving))
-		return &nobody;
+		return &anonymous;
 	if (unlikely(statement != identity_statement))
 		begin_statement(statement);
 	if (unlikely(!identity_known || identity_session_user != GetSessionUserId() ||
-				 (identity.reload_at != 0 && statement >= identity.reload_at)))
-		resolve_identity();
-	if (identity.expires != 0 && identity.has_user &&
-		statement > unix_to_timestamp(identity.expires + lb_setting_jwt_leeway))
+				 (identity->reload_at != 0 && statement >= identity->reload_at)))
 	{
-		identity.has_user = identity.has_org = identity.has_session = false;
-		identity.is_superuser = false;
-		identity.npermissions = identity.nroles = 0;
-		identity_generation++;
+		if (identity_known && identity->reload_at != 0)
+			lb_identity_cache_clear();	/* time has changed the answer */
+		resolve_identity();
 	}
-	return &identity;
+	if (identity_expires != 0 && identity->has_user &&
+		statement > unix_to_timestamp(identity_expires + lb_setting_jwt_leeway))
+		return &rejected;
+	return identity;
 }
 
 static int
@@ -538,11 +579,11 @@ static void
 load_members(void)
 {
 	Oid			types[1] = {UUIDOID};
-	Datum		values[1] = {UUIDPGetDatum(&identity.org)};
+	Datum		values[1] = {UUIDPGetDatum(&identity->org)};
 	LbOuterUser outer;
 	Oid			owner = lb_identity_private_owner();
 
-	identity.nmembers = 0;
+	identity->nmembers = 0;
 	if (!OidIsValid(owner))
 		return;
 	lb_identity_begin_as(owner, &outer);
@@ -558,10 +599,10 @@ load_members(void)
 
 		deconstruct_array(DatumGetArrayTypeP(value), UUIDOID, UUID_LEN, false, TYPALIGN_CHAR,
 						  &elements, NULL, &n);
-		identity.members = MemoryContextAllocHuge(identity_context, sizeof(pg_uuid_t) * Max(n, 1));
+		identity->members = MemoryContextAllocHuge(identity->context, sizeof(pg_uuid_t) * Max(n, 1));
 		for (int i = 0; i < n; i++)
-			identity.members[i] = *DatumGetUUIDP(elements[i]);
-		identity.nmembers = n;
+			identity->members[i] = *DatumGetUUIDP(elements[i]);
+		identity->nmembers = n;
 	}
 	lb_identity_end_as(&outer);
 }
@@ -575,14 +616,8 @@ lb_identity_is_colleague(const pg_uuid_t *user)
 		return false;
 	if (who->nmembers < 0)
 		load_members();
-	return identity.nmembers > 0 &&
-		bsearch(user, identity.members, identity.nmembers, sizeof(pg_uuid_t), compare_uuids) != NULL;
-}
-
-uint64
-lb_identity_generation(void)
-{
-	return identity_generation;
+	return identity->nmembers > 0 &&
+		bsearch(user, identity->members, identity->nmembers, sizeof(pg_uuid_t), compare_uuids) != NULL;
 }
 
 void
@@ -610,5 +645,5 @@ lb_identity_rights_changed(void)
 
 	if (OidIsValid(relation))
 		CacheInvalidateRelcacheByRelid(relation);
-	forget_identity();
+	forget_rights();
 }

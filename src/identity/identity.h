@@ -15,6 +15,7 @@
 
 typedef struct LbIdentity
 {
+	uint64		generation;		/* of this answer: a key for caches of what it implies */
 	bool		presented;		/* a token was shown, valid or not */
 	bool		has_user;
 	bool		has_org;
@@ -23,7 +24,6 @@ typedef struct LbIdentity
 	pg_uuid_t	user;
 	pg_uuid_t	org;
 	pg_uuid_t	session;
-	int64		expires;		/* seconds since 1970; 0 = does not expire */
 	int64		reload_at;		/* timestamptz at which rights end by time; 0 = never */
 	int			npermissions;	/* sorted by strcmp */
 	char	  **permissions;
@@ -31,6 +31,7 @@ typedef struct LbIdentity
 	char	  **roles;
 	int			nmembers;		/* of the acting organisation, sorted; -1 = not read */
 	pg_uuid_t  *members;
+	struct MemoryContextData *context;	/* of all that it points to */
 } LbIdentity;
 
 /* Who ran before us, while we query as the owner of lab_private. */
@@ -50,9 +51,6 @@ extern void lb_identity_end_as(const LbOuterUser *outer);
 
 /* Valid until the next call. */
 extern const LbIdentity *lb_identity_current(void);
-
-/* Changes whenever the answer may have changed: a key for caches. */
-extern uint64 lb_identity_generation(void);
 
 /* Every backend resolves again; at commit for the others. */
 extern void lb_identity_rights_changed(void);

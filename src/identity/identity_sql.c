@@ -306,7 +306,7 @@ call_is_granted(FunctionCallInfo fcinfo, const LbIdentity *who)
 	text	   *permission = PG_GETARG_TEXT_PP(0);
 	const char *name = VARDATA_ANY(permission);
 	int			length = VARSIZE_ANY_EXHDR(permission);
-	uint64		generation = lb_identity_generation();
+	uint64		generation = who->generation;
 	PermissionAnswer *answer;
 	uint32		slot = 0;
 

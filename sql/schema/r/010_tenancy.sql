@@ -10,15 +10,13 @@
 
 -- who is calling --------------------------------------------------------------
 
+-- Bound when they are created, and without a search path of their own: both are inlined into one plan.
 create or replace function lab_private.session_ends_at(session uuid, owner uuid) returns timestamptz
-  language plpgsql stable
-  set search_path to pg_catalog, pg_temp
-as $$
-begin
-  return (select s.expires_at from lab_data.user_sessions s
-          where s.id = session_ends_at.session and s.user_id = session_ends_at.owner and s.revoked_at is null);
-end
-$$;
+  language sql stable
+begin atomic
+  select s.expires_at from lab_data.user_sessions s
+  where s.id = session_ends_at.session and s.user_id = session_ends_at.owner and s.revoked_at is null;
+end;
 comment on function lab_private.session_ends_at(uuid, uuid) is 'When a live session of this user ends; null when it has been revoked or is not theirs.';
 
 create or replace function lab_private.identity_load(
@@ -26,7 +24,6 @@ create or replace function lab_private.identity_load(
   returns table (user_id uuid, org_id uuid, session_id uuid, is_superuser boolean,
                  permissions text[], roles text[], reload_at timestamptz)
   language sql stable
-  set search_path to pg_catalog, pg_temp
 begin atomic
   with recursive
   asked as (
