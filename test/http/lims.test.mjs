@@ -55,6 +55,27 @@ test('custody is read, not written', async () => {
   assert.equal((await people.admin.request('POST', '/sample_history', { sample_id: sample.id, event: 'moved' })).status, 403);
   assert.equal((await rpc('other', 'sample_custody', { id: sample.id })).status, 404);
 });
+test('a PATCH or DELETE that forgot its filter changes nothing, unless it says how many rows it means', async () => {
+  await people.scientist.must('POST', '/samples', Array.from({ length: 101 }, (_, i) => ({ name: `Bulk ${i}` })), { Prefer: 'return=minimal' });
+  for (const [who, method, body] of [['scientist', 'PATCH', { description: 'x' }], ['manager', 'DELETE']]) {
+    for (const path of ['/samples', '/samples?name=like.Bulk*']) {
+      const refused = await people[who].request(method, path, body);
+      assert.equal(refused.status, 400);
+      assert.deepEqual(detail(refused), { code: 'too_many_rows', table: 'samples', limit: 100 });
+    }
+  }
+  assert.equal((await people.viewer.must('GET', '/samples?description=eq.x')).length, 0);
+  const meant = { Prefer: 'return=minimal, max-affected=101' };
+  assert.equal((await people.scientist.request('PATCH', '/samples?name=like.Bulk*', { description: 'x' }, meant)).status, 204);
+  assert.equal((await people.viewer.must('GET', '/samples?description=eq.x&select=id')).length, 101);
+  assert.equal((await people.manager.request('DELETE', '/samples?name=like.Bulk*', undefined, meant)).status, 204);
+  assert.equal((await people.viewer.must('GET', '/samples?name=like.Bulk*')).length, 0);
+});
+test('what a client writes does not become a header of the answer', async () => {
+  const answer = await people.scientist.request('PATCH', `/samples?id=eq.${sample.id}`, { status: 'x\r\nX-Evil: 1' });
+  assert.ok(answer.status >= 400 && answer.status < 500);
+  assert.equal(answer.headers?.get?.('x-evil') ?? null, null);
+});
 
 let instrument, run;
 test('no run without a calibration: 409 with code, message, date and instrument', async () => {
