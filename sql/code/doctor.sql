@@ -13,7 +13,20 @@ as $$
 declare
   v_gateways text := current_setting('labos.trusted_gateways', true);
   v_database oid := (select d.oid from pg_database d where d.datname = current_database());
+  v_closed   boolean := false;
+  v_sealed   text;
 begin
+  -- What asks the deployed schema.
+  if to_regclass('lab_private.audit_gen') is not null then
+    select h.gen is null into v_closed from labos.audit_here() h;
+  end if;
+  if to_regclass('lab_private.signing_keys') is not null then
+    begin
+      execute 'select count(lab_private.private_jwk(k)) from lab_private.signing_keys k where k.retired_at is null or k.retired_at > now()';
+    exception when others then
+      v_sealed := 'signing keys: ' || sqlerrm;
+    end;
+  end if;
   return query
   with
   tables as (
@@ -145,6 +158,13 @@ begin
        from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
        where n.nspname in ('lab', 'lab_data', 'lab_private') and t.tgname ~ '^_\d{3}_' and not t.tgisinternal and t.tgenabled in ('D', 'R')),
       'ALTER TABLE … ENABLE TRIGGER …;'
+    union all
+    select 19, 'the audit log is open',
+      case when v_closed then 'this database is a restored or copied one: clients cannot write' end,
+      'SELECT labos.audit_open(''restored from …'');'
+    union all
+    select 20, 'sealed secrets can be opened', v_sealed,
+      'Set labos.master_key_file to the file they were sealed with; if it is lost, see docs/operations.md.'
   )
   select f.what, f.names is null, f.names, case when f.names is not null then f.mend end
   from findings f

@@ -29,6 +29,8 @@ is "nothing is pending" "$(sql "$new" lab -c "select cardinality(pending), deplo
 
 # The audit log: complete as it came; closed until it is opened; then it goes on.
 audit() { sql "$new" "${1:-lab}" -c 'select ok, reason from labos.audit_verify()'; }
+is "the doctor says that the log is not open" "$(sql "$new" lab -c "select ok, cure from labos.doctor() where name = 'the audit log is open'")" \
+  "f|SELECT labos.audit_open('restored from …');"
 is "the audit trail verifies after the restore" "$(audit)" 't|'
 sql "$new" lab >/dev/null <<'SQL'
 create table public.probe (id integer primary key, org_id uuid);
@@ -41,6 +43,7 @@ like "a client cannot write before the log is open, and is told the cure" "$mess
 sql "$new" lab -c 'drop table public.probe'
 without_audit() { grep -v '^lab_private\.audit_'; }
 sql "$new" lab -c 'call labos.deploy()'
+is "after a deployment the doctor is content with it" "$(sql "$new" lab -c "select ok from labos.doctor() where name = 'the audit log is open'")" t
 is "a deployment after the restore changes nothing but the audit log" "$(contents "$new" lab | without_audit)" "$(without_audit <<<"$before")"
 is "it has opened a second generation, linked to the first" \
   "$(sql "$new" lab -c "select g.gen, g.prev_hash = b.hash, g.from_no = b.no + 1 from lab_private.audit_gen g, lab_private.audit_block b where g.gen = 2 and b.sxmax = 9223372036854775807")" '2|t|t'
