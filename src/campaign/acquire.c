@@ -18,11 +18,13 @@
 #include "campaign/acquire.h"
 #include "compat.h"
 #include "core/json.h"
+#include "miscadmin.h"
 #include "numeric/special.h"
 #include "utils/json.h"
 
 #define MODEL_ROWS	400			/* observations that enter a model */
 #define MODEL_LEAST	2
+#define MODEL_PENDING 400	/* the newest pending ones that are believed */
 
 /* Rows with a value of this target, the newest MODEL_ROWS and never the best left out. */
 static int
@@ -140,6 +142,7 @@ lb_acquire_model(const LbHistory *h, const LbTarget *targets, int ntargets, int 
 	double	   *value = palloc_array(double, Max(h->n, 1));
 	int			windows = 0;
 	int			pending = 0;
+	int			skip;
 	bool		fitted;
 
 	model->d = d;
@@ -147,7 +150,8 @@ lb_acquire_model(const LbHistory *h, const LbTarget *targets, int ntargets, int 
 		windows += targets[t].kind == LB_TARGET_WINDOW;
 	for (int i = 0; i < h->n; i++)
 		pending += h->pending[i];
-	more += pending;
+	skip = Max(0, pending - MODEL_PENDING);
+	more += pending - skip;
 
 	if (windows == ntargets)
 		fitted = model_windows(model, h, targets, ntargets, more, value);
@@ -172,7 +176,7 @@ lb_acquire_model(const LbHistory *h, const LbTarget *targets, int ntargets, int 
 	model->work = palloc_array(double, 4 * (MODEL_ROWS + more) + 2 * d);
 	find_incumbent(model);
 	for (int i = 0; i < h->n; i++)
-		if (h->pending[i])
+		if (h->pending[i] && skip-- <= 0)
 			lb_acquire_believe(model, h->x + (Size) i * d);
 	return model;
 }
@@ -263,6 +267,7 @@ lb_acquire_believe(LbModel *model, const double *u)
 
 	for (int g = 0; g < model->ngps; g++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		lb_gp_predict(model->gp[g], u, model->work, model->work + model->gp[g]->n, &mean, &sd);
 		lb_gp_append(model->gp[g], u, mean);
 	}

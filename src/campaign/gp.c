@@ -373,6 +373,7 @@ factorise(LbGp *gp)
 
 	for (;;)
 	{
+		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < n; i++)
 		{
 			covariances(gp, gp->x + (Size) i * gp->d, i, gp->l + (Size) i * n);
@@ -380,6 +381,9 @@ factorise(LbGp *gp)
 		}
 		if (lb_linalg_cholesky(gp->l, n))
 			break;
+		/* A diagonal like this dominates every finite matrix. */
+		if (gp->noise > 1e6 * n)
+			elog(ERROR, "covariances are not finite");
 		gp->noise *= 10.0;
 	}
 	memcpy(gp->alpha, gp->y, n * sizeof(double));
@@ -397,13 +401,14 @@ lb_gp_fit(const double *x, const double *y, int n, int d, int more, bool warp)
 	gp->n = n;
 	gp->d = d;
 	gp->room = room;
-	gp->x = palloc_array(double, room * d);
+	gp->x = palloc_array(double, (Size) room * d);
 	gp->y = palloc_array(double, room);
 	gp->weight = palloc_array(double, d);
 	gp->alpha = palloc_array(double, room);
-	gp->l = palloc_array(double, n * n);
-	gp->linv = palloc0_array(double, room * room);
+	gp->l = palloc_array(double, (Size) n * n);
+	gp->linv = palloc0_array(double, (Size) room * room);
 	memcpy(gp->x, x, sizeof(double) * n * d);
+	CHECK_FOR_INTERRUPTS();
 	choose_warp(gp, y, n, warp, gp->y);
 	for (int i = 0; i < n; i++)
 		gp->y[i] = lb_gp_warp(gp, y[i]);

@@ -431,19 +431,22 @@ labos_constraints_admit(PG_FUNCTION_ARGS)
 	Jsonb	   *constraints;
 	LbFormula  *formula = NULL;
 	Jsonb	   *parameters = NULL;
-	Jsonb	  **checked = fcinfo->flinfo->fn_extra;
+	Jsonb	   *checked = fcinfo->flinfo->fn_extra;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_BOOL(true);
 	constraints = PG_GETARG_JSONB_P(0);
 	/* Validate once a query, not once a row. */
-	if (checked == NULL || VARSIZE(*checked) != VARSIZE(constraints) ||
-		memcmp(*checked, constraints, VARSIZE(constraints)) != 0)
+	if (checked == NULL || VARSIZE(checked) != VARSIZE(constraints) ||
+		memcmp(checked, constraints, VARSIZE(constraints)) != 0)
 	{
 		lb_constraints_require(constraints);
-		checked = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(Jsonb *));
-		*checked = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, VARSIZE(constraints));
-		memcpy(*checked, constraints, VARSIZE(constraints));
+		/* A query whose rows differ must not gather them all. */
+		fcinfo->flinfo->fn_extra = NULL;
+		if (checked != NULL)
+			pfree(checked);
+		checked = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, VARSIZE(constraints));
+		memcpy(checked, constraints, VARSIZE(constraints));
 		fcinfo->flinfo->fn_extra = checked;
 	}
 	if (!PG_ARGISNULL(1))

@@ -56,6 +56,7 @@
 #define NEIGHBOURS		64
 #define CLIMBS			8
 #define CLIMB_EVALS		40
+#define HISTORY_MOST	100000	/* candidates of a campaign */
 #define DRAWS			1000	/* random draws before a space counts as full */
 #define SEED_STREAM		0x5EEDu
 
@@ -87,6 +88,7 @@ is_known(const Call *call, const double *u)
 {
 	int			total = call->history.n + call->batch;
 
+	CHECK_FOR_INTERRUPTS();
 	for (int i = 0; i < total; i++)
 	{
 		const double *other = i < call->history.n ? call->history.x + (Size) i * call->d
@@ -272,10 +274,9 @@ propose_from_pool(Call *call, LbModel *model)
 
 	for (int i = 0; i < call->npool; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (call->seen[i])
 			continue;
-		if (i % 256 == 0)
-			CHECK_FOR_INTERRUPTS();
 		ranked[n].value = lb_acquire_value(model, call->pool + (Size) i * call->d);
 		ranked[n++].row = i;
 	}
@@ -289,7 +290,10 @@ propose_from_pool(Call *call, LbModel *model)
 		if (b > 0)
 		{
 			for (int i = b; i < keep; i++)
+			{
+				CHECK_FOR_INTERRUPTS();
 				ranked[i].value = lb_acquire_value(model, call->pool + (Size) ranked[i].row * call->d);
+			}
 			/* Only the best must stand in its place. */
 			for (int i = b + 1; i < keep; i++)
 				if (compare_ranked(&ranked[i], &ranked[b]) < 0)
@@ -380,6 +384,7 @@ propose_in_space(Call *call, LbModel *model)
 	{
 		double	   *start = starts + (Size) n * d;
 
+		CHECK_FOR_INTERRUPTS();
 		climb_start(call, model, &rng, i, start);
 		lb_space_snap(call->space, start);
 		if (!lb_space_admits(call->space, start) || is_known(call, start))
@@ -482,6 +487,7 @@ read_pool(Call *call, ArrayType *array)
 		double		lo = INFINITY;
 		double		hi = -INFINITY;
 
+		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < call->npool; i++)
 		{
 			double		value = values[(Size) i * call->d + k];
@@ -527,6 +533,7 @@ mark_seen(Call *call)
 	{
 		const double *x = call->history.x + (Size) i * call->d;
 
+		CHECK_FOR_INTERRUPTS();
 		if (call->space == NULL)
 		{
 			call->seen[call->history.row[i]] = true;
@@ -597,8 +604,13 @@ read_history(Call *call, Jsonb *history)
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("history must be an array"));
 	n = JB_ROOT_COUNT(history);
-	h->x = palloc_array(double, Max(n * call->d, 1));
-	h->values = palloc_array(double, Max(n * call->ntargets, 1));
+	if (n > HISTORY_MOST)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("history has more than %d elements", HISTORY_MOST));
+	h->x = MemoryContextAllocHuge(CurrentMemoryContext,
+								  sizeof(double) * Max((Size) n * call->d, 1));
+	h->values = palloc_array(double, Max((Size) n * call->ntargets, 1));
 	h->row = palloc_array(int, Max(n, 1));
 	h->pending = palloc_array(bool, Max(n, 1));
 	h->known = palloc_array(bool, Max(n, 1));
@@ -639,7 +651,8 @@ read_strategy(Call *call, JsonbContainer *config)
  *			descriptors a candidate, null with a search_space.  Fewer than n
  *			rows come when nothing is left.
  * Units:	predicted as the properties; acquisition is a natural logarithm
- * Errors:	LB601 invalid config, 22023 n, history or pool, 2202E pool shape
+ * Errors:	LB601 invalid config, 22023 n, pool or history (at most 100 000
+ *			elements), 2202E pool shape
  * Cost:	pool: O(rows * observations * (columns + observations)); at most 400
  *			observations enter a model
  * SQL:		immutable parallel safe, called on null input (pool, history)

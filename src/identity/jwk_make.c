@@ -265,7 +265,7 @@ static LbAlg
 pem_algorithm(EVP_PKEY *pkey, LbAlg alg)
 {
 	int			type = EVP_PKEY_get_base_id(pkey);
-	int			bits = EVP_PKEY_get_bits(pkey);
+	char		group[64] = "";
 	LbAlg		own = LB_ALG_UNKNOWN;
 
 	if (type == EVP_PKEY_RSA)
@@ -273,12 +273,31 @@ pem_algorithm(EVP_PKEY *pkey, LbAlg alg)
 	else if (type == EVP_PKEY_ED25519)
 		own = LB_ALG_EDDSA;
 	else if (type == EVP_PKEY_EC)
-		own = bits == 256 ? LB_ALG_ES256 : bits == 384 ? LB_ALG_ES384 :
-			bits == 521 ? LB_ALG_ES512 : LB_ALG_UNKNOWN;
+	{
+		/* Not the size: secp256k1 and brainpoolP256r1 have 256 bits too. */
+		(void) EVP_PKEY_get_group_name(pkey, group, sizeof(group), NULL);
+		for (int i = LB_ALG_ES256; i <= LB_ALG_ES512; i++)
+			if (strcmp(group, lb_alg_info((LbAlg) i)->group) == 0)
+				own = (LbAlg) i;
+	}
 	if (alg == LB_ALG_UNKNOWN || alg == own)
 		return own;
 	return own == LB_ALG_RS256 && lb_alg_info(alg)->type == LB_KEY_RSA ?
 		alg : LB_ALG_UNKNOWN;
+}
+
+/* Is the JWK one that we take ourselves?  A weak RSA key is not. */
+static const char *
+check_made(char *json)
+{
+	const char *reason = NULL;
+	LbKey	   *key = lb_jwk_parse(json, strlen(json), &reason);
+
+	if (key != NULL)
+		lb_key_free(key);
+	else
+		OPENSSL_cleanse(json, strlen(json));
+	return reason;
 }
 
 static int
@@ -326,5 +345,6 @@ lb_jwk_from_pem(const char *pem, int len, LbAlg alg, const char **reason)
 		json = lb_jwk_public_json(key);
 	}
 	lb_key_free(key);
-	return json;
+	*reason = check_made(json);
+	return *reason == NULL ? json : NULL;
 }

@@ -57,7 +57,20 @@ cache_find(int kind, uint32 hash, const char *source, int len)
 	return NULL;
 }
 
-/* Takes the key, which lives in cache_context, into the cache. */
+/*
+ * A key is made in the caller's context and moves here when it is whole: an
+ * error on the way (a cancelled statement) leaves nothing behind.
+ */
+static void
+move_to_cache(LbKey *key)
+{
+	if (cache_context == NULL)
+		cache_context = AllocSetContextCreate(TopMemoryContext, "labos keys",
+											  ALLOCSET_SMALL_SIZES);
+	MemoryContextSetParent(key->context, cache_context);
+}
+
+/* Takes the key into the cache. */
 static void
 cache_add(int kind, uint32 hash, const char *source, int len, LbKey *key)
 {
@@ -65,6 +78,7 @@ cache_add(int kind, uint32 hash, const char *source, int len, LbKey *key)
 	char	   *copy = MemoryContextAlloc(key->context, len);
 
 	memcpy(copy, source, len);
+	move_to_cache(key);
 	for (int i = 1; i < CACHE_SIZE && oldest->key != NULL; i++)
 		if (entries[i].key == NULL || entries[i].used_at < oldest->used_at)
 			oldest = &entries[i];
@@ -81,21 +95,11 @@ cache_add(int kind, uint32 hash, const char *source, int len, LbKey *key)
 	oldest->used_at = ++clock_hand;
 }
 
-static MemoryContext
-enter_cache_context(void)
-{
-	if (cache_context == NULL)
-		cache_context = AllocSetContextCreate(TopMemoryContext, "labos keys",
-											  ALLOCSET_SMALL_SIZES);
-	return MemoryContextSwitchTo(cache_context);
-}
-
 LbKey *
 lb_jwk_cached(const char *json, int len, const char **reason)
 {
 	uint32		hash;
 	LbKey	   *key;
-	MemoryContext caller;
 
 	*reason = NULL;
 	if (len > LONGEST_SOURCE)
@@ -105,9 +109,7 @@ lb_jwk_cached(const char *json, int len, const char **reason)
 	if (key != NULL)
 		return key;
 
-	caller = enter_cache_context();
 	key = lb_jwk_parse(json, len, reason);
-	MemoryContextSwitchTo(caller);
 	if (key != NULL)
 		cache_add(0, hash, json, len, key);
 	return key;
@@ -118,15 +120,12 @@ lb_hmac_key_cached(LbAlg alg, const char *secret, int len)
 {
 	uint32		hash = hash_bytes((const unsigned char *) secret, len);
 	LbKey	   *key = cache_find((int) alg, hash, secret, len);
-	MemoryContext caller;
 
 	if (key != NULL || len == 0 || len > LONGEST_SOURCE ||
 		lb_alg_hmac_size(alg) == 0)
 		return key;
-	caller = enter_cache_context();
 	key = lb_key_new();
 	(void) lb_key_set_secret(key, alg, (const uint8 *) secret, len);
-	MemoryContextSwitchTo(caller);
 	cache_add((int) alg, hash, secret, len, key);
 	return key;
 }

@@ -19,6 +19,7 @@
 #include <wctype.h>
 
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 
 #include "compat.h"
 #include "identity/password.h"
@@ -193,7 +194,7 @@ is_common(const char *lower, int len)
 	return result;
 }
 
-/* Does the password contain a name of the user, or the reverse? */
+/* Does the password contain a name of the user? */
 static bool
 contains_context(const char *lower, char **context, int ncontext)
 {
@@ -203,6 +204,7 @@ contains_context(const char *lower, char **context, int ncontext)
 		char	   *at;
 		int			len;
 
+		CHECK_FOR_INTERRUPTS();
 		for (at = word; *at != '\0'; at++)
 			*at = ascii_lower(*at);
 		/* Of an address the part before the @ is what people reuse. */

@@ -158,6 +158,7 @@ lb_lbfgs_minimize(LbObjective f, void *arg, double *x, const double *lo,
 			double		slope = 0.0;
 			double		tried;
 
+			CHECK_FOR_INTERRUPTS();
 			for (int i = 0; i < n; i++)
 			{
 				x_new[i] = Min(hi[i], Max(lo[i], x[i] + step * d[i]));

@@ -29,8 +29,10 @@
 #include <math.h>
 #include <stdarg.h>
 
+#include "catalog/pg_type_d.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/float.h"
 
 #include "compat.h"
@@ -86,6 +88,25 @@ lb_points_append(LbPoints *points, double value, int line)
 			: repalloc(points->values, sizeof(double) * points->room);
 	}
 	points->values[points->count++] = value;
+}
+
+Datum
+lb_points_array(const double *values, int n)
+{
+	Size		size = ARR_OVERHEAD_NONULLS(1) + sizeof(double) * (Size) n;
+	ArrayType  *array;
+
+	if (n == 0)
+		return PointerGetDatum(construct_empty_array(FLOAT8OID));
+	array = palloc(size);
+	SET_VARSIZE(array, size);
+	array->ndim = 1;
+	array->dataoffset = 0;
+	array->elemtype = FLOAT8OID;
+	ARR_DIMS(array)[0] = n;
+	ARR_LBOUND(array)[0] = 1;
+	memcpy(ARR_DATA_PTR(array), values, sizeof(double) * (Size) n);
+	return PointerGetDatum(array);
 }
 
 static inline bool

@@ -49,6 +49,9 @@ extern void lb_jcamp_fail(int line, const char *fmt,...)
 
 extern void lb_points_append(LbPoints *points, double value, int line);
 
+/* float8[] of n values. */
+extern Datum lb_points_array(const double *values, int n);
+
 /* Reads one line "X Y Y Y ..." of a table; [at, end) holds no line break. */
 extern void lb_asdf_line(LbAsdf *table, const char *at, const char *end, int line);
 

@@ -28,6 +28,7 @@
 
 #define MAX_FIELDS	10000		/* of one row */
 #define COLUMNS		3			/* row, line, fields */
+#define BREATH		0xFFFF		/* bytes between two looks for a cancellation, less one */
 
 typedef struct Csv
 {
@@ -93,10 +94,9 @@ read_quoted(Csv *csv)
 			csv->at++;
 		}
 		else if (*csv->at == '\n')
-		{
 			csv->line++;
+		if (((csv->end - csv->at) & BREATH) == 0)
 			CHECK_FOR_INTERRUPTS();
-		}
 		*write++ = *csv->at;
 	}
 	csv->at++;
@@ -114,6 +114,8 @@ read_plain(Csv *csv)
 	{
 		if (*csv->at == '"')
 			fail(csv->line, "a quote stands inside of an unquoted field");
+		if (((csv->end - csv->at) & BREATH) == 0)
+			CHECK_FOR_INTERRUPTS();
 		csv->at++;
 	}
 	add_field(csv, start, csv->at - start, csv->at == start);
@@ -155,6 +157,8 @@ guess_delimiter(const char *at, const char *end)
 
 	for (; at < end && (quoted || (*at != '\n' && *at != '\r')); at++)
 	{
+		if (((end - at) & BREATH) == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (*at == '"')
 			quoted = !quoted;
 		for (int i = 0; i < lengthof(candidates); i++)

@@ -14,6 +14,10 @@
  * against what was read, ##END= of every block.  A damaged or truncated file
  * is an error that names the line.
  *
+ * A short file can announce much: "S9999999" is ten million points, and a title
+ * stands on every row.  Points are counted over the whole file, and what is
+ * repeated must be short.
+ *
  * Source: McDonald and Wilks, Appl. Spectrosc. 42 (1988) 151-162; Davies and
  * Lampen, ibid. 47 (1993) 1093-1099; Lampen et al., ibid. 48 (1994) 1545-1552.
  *
@@ -27,11 +31,9 @@
 #include <ctype.h>
 #include <math.h>
 
-#include "catalog/pg_type_d.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/jsonb.h"
@@ -44,6 +46,7 @@
 #define MAX_DEPTH		32		/* nested LINK blocks */
 #define MAX_RECORDS		5000	/* labelled records of one block */
 #define MAX_VARIABLES	32		/* NTUPLES columns */
+#define MAX_REPEATED	1000	/* bytes of a text that stands on every row */
 
 /* Part of the source text. */
 typedef struct Span
@@ -89,7 +92,9 @@ typedef struct Reader
 	Block		stack[MAX_DEPTH];
 	int			depth;
 	int			blocks;
+	int64		points;			/* emitted */
 	ReturnSetInfo *rsinfo;
+	MemoryContext table_context;	/* reset after each data record */
 	MemoryContext row_context;	/* reset after each row */
 } Reader;
 
@@ -395,25 +400,6 @@ read_form(Reader *r, Span value)
 /* --- rows ---------------------------------------------------------------- */
 
 static Datum
-float8_array(const double *values, int n)
-{
-	Size		size = ARR_OVERHEAD_NONULLS(1) + sizeof(double) * (Size) n;
-	ArrayType  *array;
-
-	if (n == 0)
-		return PointerGetDatum(construct_empty_array(FLOAT8OID));
-	array = palloc(size);
-	SET_VARSIZE(array, size);
-	array->ndim = 1;
-	array->dataoffset = 0;
-	array->elemtype = FLOAT8OID;
-	ARR_DIMS(array)[0] = n;
-	ARR_LBOUND(array)[0] = 1;
-	memcpy(ARR_DATA_PTR(array), values, sizeof(double) * (Size) n);
-	return PointerGetDatum(array);
-}
-
-static Datum
 header_json(const Block *block)
 {
 	JsonbParseState *state = NULL;
@@ -437,8 +423,10 @@ header_json(const Block *block)
 }
 
 static void
-set_text(Datum *values, bool *nulls, int column, const char *text)
+set_text(Reader *r, Datum *values, bool *nulls, int column, const char *text)
 {
+	if (text != NULL && strlen(text) > MAX_REPEATED)
+		lb_jcamp_fail(r->line, "a title, name or unit is longer than %d bytes", MAX_REPEATED);
 	nulls[column] = text == NULL;
 	if (text != NULL)
 		values[column] = CStringGetTextDatum(text);
@@ -478,9 +466,9 @@ emit(Reader *r, Block *block, const Table *table)
 	nulls[COL_BLOCK] = nulls[COL_PAGE] = false;
 	values[COL_BLOCK] = Int32GetDatum(block->number);
 	values[COL_PAGE] = Int32GetDatum(block->page);
-	set_text(values, nulls, COL_PAGE_LABEL, block->page_label);
-	set_text(values, nulls, COL_TITLE, header(block, "TITLE"));
-	set_text(values, nulls, COL_DATA_TYPE, header(block, "DATATYPE"));
+	set_text(r, values, nulls, COL_PAGE_LABEL, block->page_label);
+	set_text(r, values, nulls, COL_TITLE, header(block, "TITLE"));
+	set_text(r, values, nulls, COL_DATA_TYPE, header(block, "DATATYPE"));
 	/* The header is long and pages are many: it stands on the first row of a block. */
 	if (block->page == 1)
 	{
@@ -489,21 +477,21 @@ emit(Reader *r, Block *block, const Table *table)
 	}
 	if (table != NULL)
 	{
-		set_text(values, nulls, COL_FORM, table->form);
-		set_text(values, nulls, COL_X_NAME, table->x_variable.name);
-		set_text(values, nulls, COL_X_UNIT, table->x_variable.unit);
-		set_text(values, nulls, COL_Y_NAME, table->y_variable.name);
-		set_text(values, nulls, COL_Y_UNIT, table->y_variable.unit);
+		set_text(r, values, nulls, COL_FORM, table->form);
+		set_text(r, values, nulls, COL_X_NAME, table->x_variable.name);
+		set_text(r, values, nulls, COL_X_UNIT, table->x_variable.unit);
+		set_text(r, values, nulls, COL_Y_NAME, table->y_variable.name);
+		set_text(r, values, nulls, COL_Y_UNIT, table->y_variable.unit);
 		set_number(values, nulls, COL_X_FIRST, table->x_first);
 		set_number(values, nulls, COL_X_STEP, table->x_step);
 		if (table->x != NULL)
 		{
 			nulls[COL_X] = false;
-			values[COL_X] = float8_array(table->x, table->count);
+			values[COL_X] = lb_points_array(table->x, table->count);
 		}
 		nulls[COL_Y] = false;
-		values[COL_Y] = float8_array(table->y, table->count);
-		set_text(values, nulls, COL_DROPPED, table->dropped);
+		values[COL_Y] = lb_points_array(table->y, table->count);
+		set_text(r, values, nulls, COL_DROPPED, table->dropped);
 	}
 	MemoryContextSwitchTo(caller);
 	tuplestore_putvalues(r->rsinfo->setResult, r->rsinfo->setDesc, values, nulls);
@@ -534,6 +522,9 @@ scale(Reader *r, double *values, int n, double factor)
 static void
 check_count(Reader *r, int wanted, int found)
 {
+	r->points += found;
+	if (r->points > LB_JCAMP_MAX_POINTS)
+		lb_jcamp_fail(r->line, "the file has more than %d points", LB_JCAMP_MAX_POINTS);
 	if (wanted >= 0 && wanted != found)
 		lb_jcamp_fail(r->line, "the header announces %d points, the data have %d", wanted, found);
 }
@@ -577,6 +568,8 @@ read_even_table(Reader *r, Block *block, Table *table)
 		LbAsdfMode	mode = t.mode;
 
 		lb_asdf_line(&t, line.at, line.end, r->line);
+		if (!isfinite(t.x * x->factor))
+			lb_jcamp_fail(r->line, "an abscissa is out of range");
 		if (t.y.count == count && t.mode == mode)
 			continue;			/* an empty line */
 		if (isnan(first))
@@ -647,6 +640,7 @@ static void
 read_data(Reader *r, Block *block, const char *label, Span value)
 {
 	Table		table = {0};
+	MemoryContext caller = MemoryContextSwitchTo(r->table_context);
 	Form		form = read_form(r, value);
 	bool		tuples = strcmp(label, "DATATABLE") == 0;
 
@@ -660,6 +654,8 @@ read_data(Reader *r, Block *block, const char *label, Span value)
 		read_even_table(r, block, &table);
 	else
 		read_point_table(r, block, &table, form.columns);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(r->table_context);
 }
 
 /* --- blocks -------------------------------------------------------------- */
@@ -765,7 +761,7 @@ read_file(Reader *r)
  *			NaN in y where the file says '?'
  * Units:	as the file says (x_unit, y_unit); factors are applied
  * Errors:	LB401 with the line: malformed, damaged, truncated, too large
- * Cost:	O(length), 8 bytes a point; at most 10 million points a table
+ * Cost:	O(length), 8 bytes a point; at most 10 million points a file
  * Source:	see the head of this file
  * SQL:		immutable strict parallel safe
  */
@@ -787,6 +783,7 @@ labos_jcamp_parse(PG_FUNCTION_ARGS)
 	r->end = r->at + VARSIZE_ANY_EXHDR(source);
 
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "labos jcamp", ALLOCSET_DEFAULT_SIZES);
+	r->table_context = AllocSetContextCreate(scratch, "labos jcamp table", ALLOCSET_DEFAULT_SIZES);
 	r->row_context = AllocSetContextCreate(scratch, "labos jcamp row", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(scratch);
 	read_file(r);

@@ -49,6 +49,14 @@ typedef struct ElementQuery
 	bool		unknown;		/* it also names something that is no element */
 } ElementQuery;
 
+/* A query read from an array, kept with the bytes it was read from. */
+typedef struct KeptQuery
+{
+	ElementQuery query;
+	Size		size;
+	char		bytes[FLEXIBLE_ARRAY_MEMBER];
+} KeptQuery;
+
 /* Order and hash ------------------------------------------------------------ */
 
 static bool
@@ -266,23 +274,34 @@ read_array(ArrayType *array)
 	return query;
 }
 
-/* A text array argument; read once where it is a constant of the query. */
+/*
+ * A text array argument, read once where it stays the same.  The bytes are
+ * compared: plpgsql keeps an expression's FmgrInfo while its variables change.
+ */
 static ElementQuery
 query_argument(FunctionCallInfo fcinfo, int n)
 {
 	FmgrInfo   *flinfo = fcinfo->flinfo;
-	ElementQuery *kept;
+	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(n);
+	Size		size = VARSIZE(array);
+	KeptQuery  *kept;
 
 	if (flinfo == NULL || !get_fn_expr_arg_stable(flinfo, n))
-		return read_array(PG_GETARG_ARRAYTYPE_P(n));
+		return read_array(array);
 	kept = flinfo->fn_extra;
-	if (kept == NULL)
-	{
-		kept = MemoryContextAlloc(flinfo->fn_mcxt, sizeof(ElementQuery));
-		*kept = read_array(PG_GETARG_ARRAYTYPE_P(n));
-		flinfo->fn_extra = kept;
-	}
-	return *kept;
+	if (kept != NULL && kept->size == size &&
+		memcmp(kept->bytes, array, size) == 0)
+		return kept->query;
+	flinfo->fn_extra = NULL;
+	if (kept != NULL)
+		pfree(kept);
+	kept = MemoryContextAlloc(flinfo->fn_mcxt,
+							  offsetof(KeptQuery, bytes) + size);
+	kept->query = read_array(array);
+	kept->size = size;
+	memcpy(kept->bytes, array, size);
+	flinfo->fn_extra = kept;
+	return kept->query;
 }
 
 /*

@@ -12,7 +12,9 @@
  *		where name = 'guess' and name like '\'
  * both conditions may run before the policy, and the error would tell that
  * somebody's row has this name.  So nothing is raised at all: an escape
- * character at the end stands for itself.
+ * character at the end stands for itself, and where PostgreSQL would refuse a
+ * collation (none could be derived, or it is not deterministic) the database's
+ * own takes its place.
  *
  * IDENTIFICATION
  *	  src/types/ops.c
@@ -21,9 +23,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_collation_d.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
 
 #include "compat.h"
 
@@ -46,11 +50,16 @@ ends_with_escape(const text *pattern)
 	return false;
 }
 
-/* Run one of PostgreSQL's functions with a pattern it will not refuse. */
+/* Run one of PostgreSQL's functions with what it will not refuse. */
 static Datum
 match(FunctionCallInfo fcinfo, PGFunction function)
 {
 	text	   *pattern = PG_GETARG_TEXT_PP(1);
+	Oid			collation = PG_GET_COLLATION();
+
+	if (collation != DEFAULT_COLLATION_OID && collation != C_COLLATION_OID &&
+		(!OidIsValid(collation) || !get_collation_isdeterministic(collation)))
+		collation = DEFAULT_COLLATION_OID;
 
 	if (ends_with_escape(pattern))
 	{
@@ -62,7 +71,7 @@ match(FunctionCallInfo fcinfo, PGFunction function)
 		VARDATA(doubled)[len] = '\\';
 		pattern = doubled;
 	}
-	return DirectFunctionCall2Coll(function, PG_GET_COLLATION(),
+	return DirectFunctionCall2Coll(function, collation,
 								   PG_GETARG_DATUM(0),
 								   PointerGetDatum(pattern));
 }
@@ -70,7 +79,8 @@ match(FunctionCallInfo fcinfo, PGFunction function)
 /*
  * labos_ops.like, nlike, ilike, nilike (text, text) returns boolean
  *		PostgreSQL's ~~, !~~, ~~* and !~~*, but for a pattern that ends with a
- *		lone backslash: it matches a backslash.
+ *		lone backslash, which matches a backslash, and for a collation that
+ *		those refuse.
  *
  * Errors:	none
  * SQL:		immutable strict parallel safe leakproof

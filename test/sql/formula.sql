@@ -152,6 +152,19 @@ select count(*) filter (where f @> set_of and f <@ set_of and f && set_of) as ow
 select p.proname, p.proleakproof, p.provolatile, p.proparallel from pg_operator o join pg_proc p on p.oid = o.oprcode
 where o.oprleft = 'formula'::regtype order by 1, o.oprright;
 
+-- In plpgsql an expression is kept while its variables change: each array is asked anew.
+create function pg_temp.containing(f formula) returns text language plpgsql as $$
+declare
+  asked text[];
+  answer text := '';
+begin
+  foreach asked slice 1 in array array[['Cu', 'O'], ['Zn', 'O'], ['O', 'Cu']] loop
+    answer := answer || (f @> asked) || (f <@ asked) || (f && asked) || ' ';
+  end loop;
+  return answer;
+end $$;
+select pg_temp.containing('CuO'), pg_temp.containing('H2');
+
 -- What is no formula is refused with the character it stumbled at.
 select t as refused, pg_temp.refused(format('select %L::labos.formula', t)) as error
 from unnest(array['', '   ', 'MoX2', 'mos2', 'Mo S2', 'MoS2)', 'Ca3(PO4', 'Ca3(PO4]2', '()2', 'Ca()2', 'MoS0', 'MoS0.0000000001', 'MoS-2', 'H1e400',

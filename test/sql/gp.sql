@@ -62,5 +62,14 @@ select test.error_of(format('select * from pg_temp.pool, labos.suggest(config, 1
   ('0', '[]', '{{1}}'), ('1001', '[]', '{{1}}'), ('1', '{}', '{{1}}'), ('1', '[1]', '{{1}}'), ('1', '[{"row":2}]', '{{1}}'), ('1', '[{}]', '{{1}}'), ('1', '[]', '{1,2}'),
   ('1', '[]', '{{1},{NaN}}'), ('1', '[]', '{{1},{NULL}}'), ('1', '[]', null), ('1', '[{"row":1,"properties":[]}]', '{{1}}')) x(n, h, p);
 select test.error_of($$select * from labos.suggest('{}', 1, 0, 0, 1)$$), test.error_of($$select * from pg_temp.space, labos.suggest(config, 1, 0, 0, 1, '[{"parameters":{"x":1}}]')$$);
+-- A history is bounded; more are pending than a model believes, and nothing is proposed twice.
+select test.error_of(format('select * from pg_temp.pool, labos.suggest(config, 1, 0, 0, 1, %L, %L)', '[' || repeat('{},', 100000) || '{}]', '{{1}}')) as long_history;
+select count(*), count(distinct pool_row), min(pool_row) > 500 as new_ones from pool,
+  labos.suggest(config, 1, 1, 0, 3, (select jsonb_agg(jsonb_build_object('row', i) || case when i < 4 then '{"properties":{"f":1}}'::jsonb else '{"pending":true}' end) from generate_series(1, 500) i),
+                (select array_agg(array[i::float8]) from generate_series(1, 520) i));
+-- Values at the edge of float8 give rows, not errors.
+select count(*) from pool, labos.suggest(config, 1, 1, 2, 2, '[{"row":1,"properties":{"f":1.7e308}},{"row":2,"properties":{"f":-1.7e308}},{"row":3,"properties":{"f":5e-324}}]', '{{1},{2},{3},{4},{5}}');
+-- Each row has its own constraints: what was checked last is kept, not all of them.
+select count(*) filter (where labos.constraints_admit(jsonb_build_object('min_atoms', 1 + i % 7), 'Fe2O3', null)) from generate_series(1, 700) i;
 -- Null in, nothing out.
 select count(*) from labos.suggest(null, 1, 0, 0, 1);

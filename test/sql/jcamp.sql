@@ -67,6 +67,17 @@ select name, pg_temp.y(source) as refusal from (values
   (33, 'deep', repeat(E'##TITLE= t\n', 100000)), (34, 'records', E'##TITLE= t\n' || repeat(E'##A= 1\n', 6000)),
   (35, 'no abscissa', E'##TITLE= t\n##XYPOINTS= (XY..XY)\n?,2\n##END=')
 ) v (n, name, source) order by n;
+-- A short file announces no endless one: points count over all tables, and what stands on every row is short.
+create function pg_temp.jcamp(source text) returns text language plpgsql as $$
+begin
+  return (select count(*) from labos.jcamp_parse(source));
+exception when others then
+  return sqlstate || ': ' || sqlerrm;
+end $$;
+select pg_temp.jcamp(E'##TITLE= t\n##DELTAX= 1\n' || repeat(E'##XYDATA= (X++(Y..Y))\n0 1U999999\n', 3) || '##END=') as points,
+       pg_temp.jcamp('##TITLE= ' || repeat('x', 1001) || E'\n##DELTAX= 1\n##XYDATA= (X++(Y..Y))\n0 1\n##END=') as title,
+       pg_temp.jcamp('##TITLE= ' || repeat('x', 1000) || E'\n##DELTAX= 1\n##XYDATA= (X++(Y..Y))\n0 1\n##END=') as short_enough;
+select pg_temp.jcamp(E'##TITLE= t\n##DELTAX= 1\n##XYDATA= (X++(Y..Y))\n1E+999 1\n##END=') as abscissa, pg_temp.jcamp(E'##TITLE= t\n##XFACTOR= 1E300\n##DELTAX= 1\n##XYDATA= (X++(Y..Y))\n1E+300 1\n##END=') as scaled;
 -- NULL gives nothing.
 select count(*) from labos.jcamp_parse(null);
 -- Ten megabytes are read.

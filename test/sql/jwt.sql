@@ -167,6 +167,10 @@ select labos.jwk_from_pem(E'-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINT
 select labos.jwk_from_pem(E'-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n', 'ES256');
 select labos.jwk_from_pem('-----BEGIN PUBLIC KEY-----');
 select labos.jwk_from_pem(null) is null as nothing;
+-- A curve is told by its name, not by its 256 bits, and a weak key is refused here already.
+select labos.jwk_from_pem(E'-----BEGIN PUBLIC KEY-----\nMFYwEAYHKoZIzj0CAQYFK4EEAAoDQgAEW0cassvejQCQhWgL6lW/dThuisVGFKfw\nen6IE/sEXRanJt4MB3PZhm+/rOuRZpmrUII1GkaJ3RgzmGtvK0Z9Ig==\n-----END PUBLIC KEY-----');
+select labos.jwk_from_pem(E'-----BEGIN PUBLIC KEY-----\nMFowFAYHKoZIzj0CAQYJKyQDAwIIAQEHA0IABI9wh3NxMOrruSHJCveCb5JRUWPb\nMYQ+6yyCx+9F5z0lj5PzVIW4hwXf2Q/nGHs0E758VNceI+qwtZt4l3tJiqI=\n-----END PUBLIC KEY-----');
+select labos.jwk_from_pem(E'-----BEGIN PUBLIC KEY-----\nMIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDNqoEoo/1cRab/YGkdRYgC22Y7\nUe85V3Ci5peByaNKuIacg4fC4Yx9jUsok4T6odTCTycMwhFYiv0oiQ/7fa9vqulp\ni3QI/pFVC0AMAsrhzxecgzsjZTmXsCMSQxGP4aOrNF64WzX74h7Fb+RW2EEPB1pE\nar2wmsBfxEcJulHf1QIDAQAB\n-----END PUBLIC KEY-----');
 
 -- Tokens ---------------------------------------------------------------------
 create temp table k as select jwk, labos.jwk_public(jwk) as pub from made where alg = 'EdDSA';
