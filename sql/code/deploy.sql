@@ -129,6 +129,7 @@ as $$
 declare
   v_database text := current_database();
   v_preload  text;
+  v_database_sets boolean;
   v_member   text;
 begin
   execute format('grant create, connect, temporary on database %I to lab_owner', v_database);
@@ -148,10 +149,13 @@ begin
   join pg_database d on d.oid = s.setdatabase and d.datname = v_database
   cross join lateral unnest(s.setconfig) c(setting)
   where s.setrole = 0 and c.setting like 'session\_preload\_libraries=%';
-  if v_preload is null or v_preload !~ '(^|[ ,"])labos($|[ ,"])' then
+  v_database_sets := found;
+  -- The database's own value stands in front of the server's: it must hold both.
+  v_preload := coalesce(v_preload, current_setting('session_preload_libraries'));
+  if not v_database_sets or v_preload !~ '(^|[ ,"])labos($|[ ,"])' then
     execute format('alter database %I set session_preload_libraries = %s', v_database,
       array_to_string(array(select quote_literal(trim(both ' "' from x)) from unnest(string_to_array(coalesce(v_preload, ''), ',')) x
-                            where trim(x) <> '') || array['''labos'''], ', '));
+                            where trim(both ' "' from x) not in ('', 'labos')) || array['''labos'''], ', '));
   end if;
   -- Wrappers of labos_ops stand before the operators they wrap.
   for v_member in select unnest(array['lab_authenticator', 'lab_anon', 'lab_user', 'lab_guest']) loop
@@ -214,6 +218,13 @@ declare
   v_ran       integer := 0;
   v_started   timestamptz;
 begin
+  -- Whoever owns lab_private says who is calling.
+  select n.nspname into v_old from pg_namespace n
+  where n.nspname in ('lab', 'lab_data', 'lab_private') and n.nspowner <> (select r.oid from pg_roles r where r.rolname = 'lab_owner');
+  if found then
+    raise exception 'schema "%" exists and is not owned by lab_owner', v_old using errcode = 'LB001',
+      hint = format('Look into it; then DROP SCHEMA %I, or ALTER SCHEMA %I OWNER TO lab_owner.', v_old, v_old);
+  end if;
   if to_regnamespace('lab_private') is null then
     create schema lab;
     create schema lab_data;

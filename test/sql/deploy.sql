@@ -6,6 +6,11 @@ create database labos_deploy;
 set client_min_messages to warning;
 create extension labos cascade;
 
+-- D0 A schema that somebody else has made in our place is not believed.
+begin;
+create schema lab_private;
+call labos.deploy();
+rollback;
 -- D1 The core stands without any module, and stays alone until one is named.
 call labos.deploy('{}');
 select modules, pending from labos.status();
@@ -190,6 +195,16 @@ begin; create role test_middle; grant pg_write_server_files to test_middle; gran
 -- What monitoring needs is no harm.
 begin; grant pg_read_all_settings to lab_owner; alter role lab_backup replication; select labos.create_roles(); rollback;
 select labos.create_roles();
+
+-- What the server preloads for every session it still does: our database's value stands in front of the server's.
+alter database labos_deploy reset session_preload_libraries;
+alter role postgres set session_preload_libraries = plpgsql;
+\c labos_deploy
+select labos.prepare_database(), labos.prepare_database();
+alter role postgres reset session_preload_libraries;
+\c labos_deploy
+set client_min_messages to warning;
+show session_preload_libraries;
 
 -- D9 expose() of a table that has lost and gained columns, with its view in use.
 create table lab_data.test_things (id integer primary key, org_id uuid, "Odd ""name""" text, extra text, calc int generated always as (id * 2) stored);
