@@ -17,7 +17,6 @@ OBJS += src/identity/login.o src/identity/identity_cache.o
 OBJS += src/audit/merkle.o src/audit/canon.o src/audit/context.o src/audit/buffer.o src/audit/log.o
 OBJS += src/audit/trigger.o src/audit/seal.o src/audit/verify.o
 OBJS += src/types/elements.o src/types/formula_parse.o src/types/formula_value.o src/types/formula.o src/types/formula_ops.o src/types/labcode.o src/types/ops.o
-OBJS += src/types/elements.o src/types/formula_parse.o src/types/formula_value.o src/types/formula.o src/types/formula_ops.o
 OBJS_numeric = src/numeric/rng.o src/numeric/special.o src/numeric/linalg.o src/numeric/lbfgs.o src/numeric/sobol.o
 OBJS += $(OBJS_numeric)
 OBJS += src/parse/asdf.o src/parse/jcamp.o src/parse/csv.o
