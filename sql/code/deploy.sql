@@ -40,7 +40,6 @@ create function labos.is_plain_table(name text) returns boolean
   language sql stable set search_path to pg_catalog, pg_temp
 as $$ select exists (select from pg_class c where c.oid = to_regclass(name) and c.relkind = 'r') $$;
 comment on function labos.is_plain_table(text) is 'Is this a table? A view in its place would run functions of its owner with the reader''s rights.';
-revoke all on function labos.is_plain_table(text) from public;
 
 create function labos.version() returns text
   language sql stable parallel safe set search_path to pg_catalog, pg_temp
@@ -330,12 +329,15 @@ begin
   end loop;
 
   for v_file in
-    select t.tgrelid::regclass as name, t.tgname,
-           case x.state when 'D' then 'disable' when 'R' then 'enable replica' else 'enable always' end as how
+    select t.tgrelid::regclass as name, t.tgname, x.state
     from jsonb_to_recordset(v_off) x("table" bigint, name name, state text)
     join pg_trigger t on t.tgrelid = x."table"::oid and t.tgname = x.name and t.tgenabled <> x.state::"char"
   loop
-    execute format('alter table %s %s trigger %I', v_file.name, v_file.how, v_file.tgname);
+    case v_file.state
+      when 'D' then execute format('alter table %s disable trigger %I', v_file.name, v_file.tgname);
+      when 'R' then execute format('alter table %s enable replica trigger %I', v_file.name, v_file.tgname);
+      else execute format('alter table %s enable always trigger %I', v_file.name, v_file.tgname);
+    end case;
   end loop;
 
   insert into lab_private.deployment (version, modules) values (v_version, v_modules)

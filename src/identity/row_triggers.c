@@ -206,7 +206,7 @@ check_version(StampColumns *columns, Relation relation, HeapTuple old, HeapTuple
 	}
 	if (columns->if_match != NULL && !if_match_names(columns->if_match, current))
 		refuse_stale(current, if_match_first(columns->if_match));
-	set_column(change, columns->version, Int32GetDatum(current + 1), false);
+	set_column(change, columns->version, Int32GetDatum(current < PG_INT32_MAX ? current + 1 : 1), false);
 }
 
 /* The version an insert names, if it is not the one every new row has. */
