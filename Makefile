@@ -29,6 +29,9 @@ down:          ## stop it and remove every trace
 check:         ## every test, on temporary servers
 	@bin/setup test
 	@bin/check
+check-versions: ## build and regression tests on PostgreSQL 16, 17 and 18, fetched for it; V="18" picks
+	@bin/setup versions
+	@bin/check-versions $(V)
 lint:          ## read the sources: scripts, lengths, lists, names, SQL rules
 	@bin/setup lint
 	@bin/lint
@@ -47,4 +50,4 @@ bench:         ## measure against peers; NAME=... picks one; writes bench/result
 	@bench/run $(NAME)
 help:          ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' Makefile
-.PHONY: all install uninstall clean regress demo demo-stop up down check lint coverage asan valgrind bench help
+.PHONY: all install uninstall clean regress demo demo-stop up down check check-versions lint coverage asan valgrind bench help

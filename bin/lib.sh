@@ -72,6 +72,10 @@ pg_prefix() {
   done
   # A test of the server wants the same psql everywhere.
   [ -z "${LABOS_PSQL:-}" ] || cp -f "$LABOS_PSQL" "$dir$bindir/"
+  # A server that brings its own libraries finds them from where its executables are.
+  if [ "$libdir" != "${bindir%/bin}/lib" ]; then
+    for f in "${bindir%/bin}"/lib/lib*.so.*; do [ ! -e "$f" ] || ln -sfn "$f" "$dir${bindir%/bin}/lib/"; done
+  fi
   for f in "$libdir"/*; do ln -sfn "$f" "$dir$libdir/"; done
   for f in "$sharedir"/*; do [ "${f##*/}" = extension ] || ln -sfn "$f" "$dir$sharedir/"; done
   for f in "$sharedir"/extension/*; do ln -sfn "$f" "$dir$sharedir/extension/"; done

@@ -42,6 +42,18 @@
 	index_beginscan(heap, index, snapshot, nkeys, 0)
 #endif
 
+/* A deferrable primary key counts as none; 18 wants that said. */
+#if PG_VERSION_NUM >= 180000
+#define lb_primary_key_index(rel) RelationGetPrimaryKeyIndex(rel, false)
+#else
+#define lb_primary_key_index(rel) RelationGetPrimaryKeyIndex(rel)
+#endif
+
+/* Generated columns that are not stored come with 18. */
+#ifndef ATTRIBUTE_GENERATED_VIRTUAL
+#define ATTRIBUTE_GENERATED_VIRTUAL 'v'
+#endif
+
 /* foreach_ptr and friends come with 17; palloc_array with 16. */
 #ifndef palloc_array
 #define palloc_array(type, count) ((type *) palloc(sizeof(type) * (Size) (count)))
@@ -81,6 +93,16 @@ lb_json_parse(const char *json, size_t length, int encoding, JsonSemAction *acti
 /* The macros for varlena values have a header of their own since 16. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
+#endif
+
+/*
+ * A declaration of what never returns begins with this; in 18 it can stand
+ * nowhere else, before it is an attribute that may stand there.
+ */
+#if PG_VERSION_NUM >= 180000
+#define LB_NORETURN pg_noreturn
+#else
+#define LB_NORETURN pg_attribute_noreturn()
 #endif
 
 /* Soft errors of input functions come with 16. */

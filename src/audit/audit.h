@@ -21,6 +21,7 @@
 #include "utils/uuid.h"
 
 #include "audit/merkle.h"
+#include "compat.h"
 
 /* Settings and caches; called by _PG_init. */
 extern void lb_audit_init(void);
@@ -41,7 +42,7 @@ extern int16 lb_audit_generation(void);
 extern int16 lb_audit_newest_generation(bool *open_here);
 
 /* Raises LB301: no generation is open. */
-extern void lb_audit_closed(void) pg_attribute_noreturn();
+LB_NORETURN extern void lb_audit_closed(void);
 
 /* Raises 42501 unless the current user owns the log or is a superuser. */
 extern void lb_audit_require_owner(const char *what);

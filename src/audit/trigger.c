@@ -185,7 +185,7 @@ read_definition(AuditTable *table)
 static void
 read_key(AuditTable *table, Relation rel)
 {
-	Oid			pkey = RelationGetPrimaryKeyIndex(rel);
+	Oid			pkey = lb_primary_key_index(rel);
 	Relation	index;
 
 	table->nkey = 0;
@@ -230,7 +230,8 @@ describe_table(AuditTable *table, Relation rel, const char *kind)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		AuditColumn *column = &table->columns[table->ncolumns];
 
-		if (att->attisdropped)
+		/* What is computed when it is read is not in the row. */
+		if (att->attisdropped || att->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
 			continue;
 		lb_audit_column_init(column, att);
 		table->pins |= lb_audit_column_pins(column);

@@ -18,6 +18,8 @@
 #ifndef LABOS_ERRORS_H
 #define LABOS_ERRORS_H
 
+#include "compat.h"
+
 #define LB_SQLSTATE(d2, d1, d0) MAKE_SQLSTATE('L', 'B', d2, d1, d0)
 
 /* LB0: core and deploy */
@@ -61,8 +63,8 @@ extern int	lb_http_sqlstate(int status);
  * NULL or more JSON members without braces, already escaped (see
  * lb_json_member in core/json.h); "hint" may be NULL.
  */
-extern void lb_refuse(int status, const char *code, const char *extra,
+LB_NORETURN extern void lb_refuse(int status, const char *code, const char *extra,
 					  const char *hint, const char *fmt,...)
-			pg_attribute_printf(5, 6) pg_attribute_noreturn();
+			pg_attribute_printf(5, 6);
 
 #endif							/* LABOS_ERRORS_H */

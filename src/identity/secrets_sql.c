@@ -22,6 +22,7 @@
 #include "storage/fd.h"
 #include "utils/builtins.h"
 
+#include "compat.h"
 #include "core/errors.h"
 #include "identity/crypto.h"
 #include "identity/password.h"

@@ -12,6 +12,8 @@
 #ifndef LABOS_ASDF_H
 #define LABOS_ASDF_H
 
+#include "compat.h"
+
 /* A run of three characters can stand for a thousand million points. */
 #define LB_JCAMP_MAX_POINTS 10000000
 
@@ -44,8 +46,8 @@ typedef struct LbAsdf
 } LbAsdf;
 
 /* Raises LB401 with the line; never returns. */
-extern void lb_jcamp_fail(int line, const char *fmt,...)
-			pg_attribute_printf(2, 3) pg_attribute_noreturn();
+LB_NORETURN extern void lb_jcamp_fail(int line, const char *fmt,...)
+			pg_attribute_printf(2, 3);
 
 extern void lb_points_append(LbPoints *points, double value, int line);
 

@@ -45,7 +45,7 @@ typedef struct Csv
 	char	   *buffer;			/* of one quoted field */
 } Csv;
 
-static void fail(int line, const char *reason) pg_attribute_noreturn();
+LB_NORETURN static void fail(int line, const char *reason);
 
 static void
 fail(int line, const char *reason)

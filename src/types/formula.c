@@ -13,6 +13,8 @@
  */
 #include "postgres.h"
 
+#include <stdlib.h>
+
 #include "catalog/pg_type_d.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
@@ -169,8 +171,8 @@ append_charge(StringInfo out, int charge)
 	if (charge == 0)
 		return;
 	appendStringInfoChar(out, '^');
-	if (Abs(charge) > 1)
-		appendStringInfo(out, "%d", Abs(charge));
+	if (abs(charge) > 1)
+		appendStringInfo(out, "%d", abs(charge));
 	appendStringInfoChar(out, charge > 0 ? '+' : '-');
 }
 
@@ -293,7 +295,7 @@ labos_formula_recv(PG_FUNCTION_ARGS)
 		composition.amount[code] = amount;
 		last = code;
 	}
-	if (n == 0 || Abs(composition.charge) > LB_FORMULA_MAX_CHARGE)
+	if (n == 0 || abs(composition.charge) > LB_FORMULA_MAX_CHARGE)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 				errmsg("invalid binary formula"));

@@ -187,7 +187,7 @@ lb_formula_reduce(const LbFormula *formula)
 	{
 		charge *= factor;
 		if (charge != 0)
-			divisor = greatest_common_divisor(divisor, Abs(charge));
+			divisor = greatest_common_divisor(divisor, charge < 0 ? -charge : charge);
 		charge /= divisor;
 	}
 	else if (charge != 0)

@@ -443,6 +443,16 @@ select test.become(null);
 select gen is not null and xid is not null and n > 0 as written from labos.audit_event('config.change', '{"what": "test"}');
 select test.error_of('select labos.audit_event(null)'), test.error_of('select labos.audit_event('''')');
 
+-- What is computed when a row is read (PostgreSQL 18) is not in the row, so not in the log; what is stored is.
+do $$ begin
+  execute format('create table audit_test.computed (id integer primary key, a integer, twice integer generated always as (a * 2) %s)',
+    case when current_setting('server_version_num')::integer < 180000 then 'stored' else 'virtual' end);
+end $$;
+call labos.audit_enable('audit_test.computed', kind => 'computed');
+insert into audit_test.computed (id, a) values (1, 2);
+select payload::jsonb - 'twice' as payload, payload::jsonb ? 'twice' = (current_setting('server_version_num')::integer < 180000) as "twice if stored"
+from audit_test.log where kind = 'computed';
+
 -- A database that is not the log's: the owner writes without a trace (a restore), everybody else is refused.
 begin;
 update lab_private.audit_gen set dboid = 1;

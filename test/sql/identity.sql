@@ -92,7 +92,9 @@ set role lab_user;
 -- R3 settings of ours that do not exist cannot be made up, those that exist cannot be changed or read
 set labos.user_id = 'x';
 set labos.trusted_gateways = 'test_reader';
+\set VERBOSITY sqlstate
 show labos.trusted_gateways;
+\set VERBOSITY default
 -- R4 SET ROLE, SET SESSION AUTHORIZATION
 set role lab_owner;
 set role lab_authenticator;
@@ -182,7 +184,8 @@ select labos.login(token) = test.id_of('sam') as signed_in from test.tokens wher
 select test.who(), (select count(*) from lab.users) as colleagues;
 show labos.token;
 -- L1 parallel workers know the caller
-set local parallel_setup_cost = 0; set local parallel_tuple_cost = 0; set local min_parallel_table_scan_size = 0; set local force_parallel_mode = on;
+set local parallel_setup_cost = 0; set local parallel_tuple_cost = 0; set local min_parallel_table_scan_size = 0;
+select set_config(name, 'on', true) as forced from pg_settings where name in ('force_parallel_mode', 'debug_parallel_query');
 select count(*) from lab.users;
 -- L2 a failed login in a savepoint keeps the first one
 savepoint s;

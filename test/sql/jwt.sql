@@ -215,7 +215,9 @@ set labos.jwt_leeway = '30s';
 select pg_temp.reason(pg_temp.token('{"alg":"EdDSA"}', format('{"exp":%s}', extract(epoch from clock_timestamp()) - 5))) as late,
   pg_temp.reason(pg_temp.token('{"alg":"EdDSA"}', format('{"nbf":%s}', extract(epoch from clock_timestamp()) + 5))) as early;
 reset labos.jwt_leeway;
+\set VERBOSITY sqlstate
 set labos.jwt_leeway = '61s';
+\set VERBOSITY terse
 select pg_temp.reason(pg_temp.token('{"alg":"EdDSA"}', format('{"exp":%s}', extract(epoch from clock_timestamp()) - 5))) as late;
 -- What we would not accept we do not sign (P15), nor with a key id that is unsafe elsewhere (P6).
 select labos.jwt_sign('[]', jwk) from k;

@@ -88,7 +88,9 @@ select scheme, pg_temp.fastest(format('select labos.password_hash(%L, %L)', 'Cor
 select labos.password_hash('x', 'md5');
 select labos.password_hash(null) is null as nothing, labos.password_verify(null, 'x') is null as nothing2;
 set labos.bcrypt_cost = 31;
+\set VERBOSITY sqlstate
 set labos.argon2_memory = '4GB';
+\set VERBOSITY terse
 
 -- Known answers of bcrypt: 1472 of libxcrypt, and no other prefix does what it should not.
 select count(*) as vectors, count(*) filter (where labos.bcrypt(decode(v->>'input_hex', 'hex'), v->>'setting') = v->>'hash') as agree

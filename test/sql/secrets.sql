@@ -72,7 +72,9 @@ select pg_temp.shell(format('rmdir %1$s; rm %1$s.old', :'keyfile'));
 
 -- A client sees neither the setting nor a secret, and cannot set the file.
 set role lab_user;
+\set VERBOSITY sqlstate
 show labos.master_key_file;
+\set VERBOSITY terse
 select labos.secret_seal('x', 'y');
 select labos.secret_open('x', 'y');
 select labos.master_key_state();
