@@ -21,6 +21,7 @@
 #include <openssl/sha.h>
 
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/json.h"
 
 #include "core/errors.h"
@@ -225,6 +226,43 @@ private_json(LbKey *key)
 	return out.data;
 }
 
+/* OpenSSL asks now and then; it gives up when a cancellation waits. */
+static int
+keep_searching(EVP_PKEY_CTX *context)
+{
+	return !(InterruptPending && InterruptHoldoffCount == 0);
+}
+
+/* The search for primes takes a random time, up to some seconds. */
+static EVP_PKEY *
+generate_rsa(void)
+{
+	EVP_PKEY   *pkey = NULL;
+	bool		interrupted;
+
+	do
+	{
+		EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_id(EVP_PKEY_RSA, NULL);
+
+		if (context != NULL && EVP_PKEY_keygen_init(context) == 1 &&
+			EVP_PKEY_CTX_set_rsa_keygen_bits(context, RSA_NEW_BITS) == 1)
+		{
+			EVP_PKEY_CTX_set_cb(context, keep_searching);
+			(void) EVP_PKEY_generate(context, &pkey);
+		}
+		EVP_PKEY_CTX_free(context);
+		interrupted = pkey == NULL && InterruptPending &&
+			InterruptHoldoffCount == 0;
+		if (interrupted)
+		{
+			ERR_clear_error();
+			CHECK_FOR_INTERRUPTS();
+		}
+		/* Not every interrupt is a cancellation: then from the start. */
+	} while (interrupted);
+	return pkey;
+}
+
 char *
 lb_jwk_generate(LbAlg alg)
 {
@@ -244,7 +282,7 @@ lb_jwk_generate(LbAlg alg)
 			OPENSSL_cleanse(secret, sizeof(secret));
 			break;
 		case LB_KEY_RSA:
-			key->pkey = EVP_RSA_gen(RSA_NEW_BITS);
+			key->pkey = generate_rsa();
 			break;
 		case LB_KEY_EC:
 			key->pkey = EVP_EC_gen(info->group);

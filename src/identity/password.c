@@ -91,7 +91,7 @@ read_argon2(const char *hash, Argon2Parameters *p)
 	if (p->memory > LB_ARGON2_MAX_MEMORY || p->memory < 8 * p->lanes ||
 		p->iterations > LB_ARGON2_MAX_ITERATIONS || p->lanes > LB_ARGON2_MAX_LANES)
 		return false;
-	/* Salt of 8 to 48 bytes, tag of 16 to 64 */
+	/* Salt of 8 to 48 bytes, tag of 16 to 64; 127 characters in all (libsodium). */
 	n = strspn(++at, base64);
 	if (n < 11 || n > 64 || at[n] != '$')
 		return false;

@@ -87,6 +87,8 @@ lb_points_append(LbPoints *points, double value, int line)
 			? palloc_array(double, points->room)
 			: repalloc(points->values, sizeof(double) * points->room);
 	}
+	if ((points->count & 0xFFFF) == 0)
+		CHECK_FOR_INTERRUPTS();
 	points->values[points->count++] = value;
 }
 
@@ -308,8 +310,6 @@ repeat_last(LbAsdf *table, int count, int line)
 		if (table->mode == LB_ASDF_DIFFERENCE)
 			table->last += table->difference;
 		lb_points_append(&table->y, table->last, line);
-		if ((i & 0xFFFF) == 0)
-			CHECK_FOR_INTERRUPTS();
 	}
 }
 
