@@ -29,7 +29,7 @@ down:          ## stop it and remove every trace
 check:         ## every test, on temporary servers
 	@bin/setup test
 	@bin/check
-check-versions: ## build and regression tests on PostgreSQL 16, 17 and 18, fetched for it; V="18" picks
+check-versions: ## build, regression and isolation tests on PostgreSQL 16, 17 and 18, fetched for it; V="18" picks
 	@bin/setup versions
 	@bin/check-versions $(V)
 lint:          ## read the sources: scripts, lengths, lists, names, SQL rules
