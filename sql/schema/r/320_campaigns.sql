@@ -17,12 +17,17 @@ declare
   v_dataset  lab_data.datasets;
 begin
   if TG_OP = 'UPDATE' then
-    if NEW.config is not distinct from OLD.config then
-      return NEW;
-    elsif OLD.status not in ('CREATED', 'PAUSED') then
+    if NEW.deleted_at is not null and OLD.deleted_at is null and OLD.status = 'RUNNING' then
+      raise exception 'a running campaign cannot be deleted' using errcode = 'PT409',
+        detail = json_build_object('code', 'campaign_running', 'id', OLD.id)::text,
+        hint = 'Pause or cancel it first.';
+    elsif OLD.status not in ('CREATED', 'PAUSED')
+          and (NEW.name, NEW.description, NEW.config) is distinct from (OLD.name, OLD.description, OLD.config) then
       raise exception 'the campaign cannot be changed now' using errcode = 'PT409',
         detail = json_build_object('code', 'campaign_not_editable', 'status', OLD.status)::text,
         hint = 'Pause it first.';
+    elsif NEW.config is not distinct from OLD.config then
+      return NEW;
     end if;
   end if;
 
@@ -71,14 +76,14 @@ begin
 end
 $$;
 comment on function lab_private.tg_design_campaigns__config() is
-  'Checks and completes a campaign''s configuration: 400 invalid_config with all problems, 409 campaign_not_editable, space_fixed.';
+  'Checks and completes a campaign''s configuration: 400 invalid_config with all problems, 409 campaign_not_editable, campaign_running, space_fixed.';
 revoke all on function lab_private.tg_design_campaigns__config() from public;
 
 create or replace trigger _100_stamp before insert or update on lab_data.design_campaigns for each row execute function labos.tg__stamp();
 create or replace trigger _200_state before insert or update on lab_data.design_campaigns
   for each row execute function labos.tg__state('status',
     'CREATED>RUNNING,CANCELLED', 'RUNNING>PAUSED,COMPLETED,FAILED,CANCELLED', 'PAUSED>RUNNING,CANCELLED');
-create or replace trigger _300_config before insert or update of config on lab_data.design_campaigns
+create or replace trigger _300_config before insert or update of config, name, description, deleted_at on lab_data.design_campaigns
   for each row execute function lab_private.tg_design_campaigns__config();
 create or replace trigger _100_stamp before insert or update on lab_data.campaign_candidates for each row execute function labos.tg__stamp();
 create or replace trigger _200_state before insert or update on lab_data.campaign_candidates
@@ -264,16 +269,21 @@ create or replace function lab.campaign_resume(id uuid) returns lab.design_campa
   set search_path to pg_catalog, labos, pg_temp
 as $$
 declare
-  v_org uuid := labos.require_org_for('campaign:run');
+  v_org      uuid := labos.require_org_for('campaign:run');
+  v_campaign lab_data.design_campaigns := lab_private.campaign_move(v_org, campaign_resume.id, 'RUNNING', '{PAUSED}');
 begin
-  perform lab_private.campaign_move(v_org, campaign_resume.id, 'RUNNING', '{PAUSED}');
+  -- Answers that came meanwhile, or another configuration, may have ended it.
+  if not exists (select from lab_data.design_iterations i
+                 where i.org_id = v_org and i.campaign_id = v_campaign.id and i.completed_at is null) then
+    perform lab_private.campaign_complete(v_org, v_campaign.id, lab_private.campaign_end_reason(v_campaign));
+  end if;
   return lab_private.campaign_row(v_org, campaign_resume.id);
 end
 $$;
 comment on function lab.campaign_resume(uuid) is
 $$Resume a design campaign
 
-PAUSED → RUNNING. Errors: 403, 404 `campaign_not_found`, 409 `illegal_transition`.$$;
+PAUSED → RUNNING, and → COMPLETED if it reached its end meanwhile. Errors: 403, 404 `campaign_not_found`, 409 `illegal_transition`.$$;
 revoke all on function lab.campaign_resume(uuid) from public;
 grant execute on function lab.campaign_resume(uuid) to lab_user;
 
@@ -345,7 +355,7 @@ begin
     formula, parameters, predicted, acquisition, reason, state, evaluator, suggested_to)
   select campaign.org_id, campaign.owner_id, campaign.id, campaign_propose.iteration, s.slot_no,
     encode(sha256(convert_to(coalesce(r.id::text, s.parameters::text), 'UTF8')), 'hex'), r.id,
-    r.formula, coalesce(s.parameters, r.parameters), s.predicted, s.acquisition, s.reason, campaign_propose.initial_state,
+    r.formula, coalesce(s.parameters, r.parameters), s.predicted, s.acquisition, s.reason || jsonb_build_object('history', v_slot), campaign_propose.initial_state,
     campaign.config #>> '{evaluator,kind}', labos.user_id()
   from labos.suggest(campaign.config, campaign.seed, campaign_propose.iteration_index, v_slot, campaign_propose.wanted,
                      coalesce(v_history, '[]'), v_pool) s
@@ -388,8 +398,7 @@ declare
   v_stats     record;
   v_best      lab_data.campaign_candidates;
   v_before    float8;
-  v_reason    text;
-  v_since     integer;
+  v_campaign  lab_data.design_campaigns;
 begin
   select i.* into v_iteration from lab_data.design_iterations i where i.org_id = campaign.org_id and i.id = iteration_close.iteration;
   select count(*) as created, count(*) filter (where c.state in ('evaluated', 'failed', 'rejected')) as ended,
@@ -427,20 +436,13 @@ begin
     return;
   end if;
 
-  select max(i.iteration_index) - min(i.iteration_index) filter (where i.best_score_this_iter = greatest(v_before, v_stats.best)) into v_since
-  from lab_data.design_iterations i where i.org_id = campaign.org_id and i.campaign_id = campaign.id;
-  v_reason := case
-    when v_stats.best >= (campaign.config #>> '{stop,target_score}')::float8 then 'target_score'
-    when v_since >= (campaign.config #>> '{stop,no_improvement}')::integer then 'no_improvement'
-    when (select count(*) from lab_data.campaign_candidates c where c.org_id = campaign.org_id and c.campaign_id = campaign.id)
-         >= (campaign.config #>> '{stop,budget}')::bigint then 'budget'
-    when v_iteration.iteration_index + 1 >= campaign.max_iterations then 'max_iterations' end;
   if v_stats.evaluated = 0 then
     update lab_data.design_campaigns c
     set status = 'FAILED', completed_at = now(), failure_reason = 'every candidate of iteration ' || v_iteration.iteration_index || ' failed'
     where c.org_id = campaign.org_id and c.id = campaign.id and c.status = 'RUNNING';
-  elsif v_reason is not null then
-    perform lab_private.campaign_complete(campaign.org_id, campaign.id, v_reason);
+  else
+    select c.* into v_campaign from lab_data.design_campaigns c where c.org_id = campaign.org_id and c.id = campaign.id;
+    perform lab_private.campaign_complete(campaign.org_id, campaign.id, lab_private.campaign_end_reason(v_campaign));
   end if;
 end
 $$;
@@ -454,13 +456,32 @@ as $$
 begin
   -- A paused one ends when it is resumed.
   update lab_data.design_campaigns c
-  set status = case when c.status = 'RUNNING' then 'COMPLETED' else c.status end::lab_data.campaign_status,
-      completed_at = case when c.status = 'RUNNING' then now() end,
-      stop_reason = campaign_complete.reason
-  where c.org_id = campaign_complete.org and c.id = campaign_complete.campaign;
+  set status = 'COMPLETED', completed_at = now(), stop_reason = campaign_complete.reason
+  where c.org_id = campaign_complete.org and c.id = campaign_complete.campaign and c.status = 'RUNNING'
+    and campaign_complete.reason is not null;
 end
 $$;
-comment on function lab_private.campaign_complete(uuid, uuid, text) is 'Ends a running campaign.';
+comment on function lab_private.campaign_complete(uuid, uuid, text) is 'Ends a running campaign for a reason; null: not yet.';
+
+-- Iterations may be answered in any order: the last one is the last to be complete, not the one with the highest number.
+create or replace function lab_private.campaign_end_reason(campaign lab_data.design_campaigns) returns text
+  language sql stable
+  set search_path to pg_catalog, pg_temp
+as $$
+  select case
+    when campaign.best_score >= (campaign.config #>> '{stop,target_score}')::float8 then 'target_score'
+    when i.newest - i.best >= (campaign.config #>> '{stop,no_improvement}')::integer then 'no_improvement'
+    when c.pending > 0 then null
+    when c.made >= (campaign.config #>> '{stop,budget}')::bigint then 'budget'
+    when campaign.current_iteration >= campaign.max_iterations and i.is_complete then 'max_iterations' end
+  from
+    (select max(x.iteration_index) filter (where x.completed_at is not null) as newest, bool_and(x.completed_at is not null) as is_complete,
+       min(x.iteration_index) filter (where x.best_score_this_iter = campaign.best_score) as best
+     from lab_data.design_iterations x where x.org_id = campaign.org_id and x.campaign_id = campaign.id) i,
+    (select count(*) as made, count(*) filter (where x.state in ('suggested', 'pending')) as pending
+     from lab_data.campaign_candidates x where x.org_id = campaign.org_id and x.campaign_id = campaign.id) c
+$$;
+comment on function lab_private.campaign_end_reason(lab_data.design_campaigns) is 'Why a campaign has come to its end; null: it has not.';
 
 create or replace function lab_private.iteration_diversity(org uuid, iteration uuid) returns float8
   language sql stable
@@ -505,12 +526,17 @@ begin
     perform lab_private.campaign_require_running(v_campaign);
     if v_campaign.config #>> '{evaluator,kind}' = 'external' then
       exit when v_k > 1;
-      if exists (select from lab_data.design_iterations i
-                 where i.org_id = v_org and i.campaign_id = v_campaign.id and i.completed_at is null) then
+      if exists (select from lab_data.campaign_candidates c
+                 where c.org_id = v_org and c.campaign_id = v_campaign.id and c.state in ('suggested', 'pending')) then
         raise exception 'candidates wait for their evaluation' using errcode = 'PT409',
           detail = json_build_object('code', 'evaluation_pending', 'iteration_index', v_campaign.current_iteration - 1)::text,
           hint = 'Report them with campaign_observe.';
       end if;
+      -- An iteration of which a part was asked for by campaign_suggest is over with this.
+      perform lab_private.iteration_close(v_campaign, i.id, 0, true) from lab_data.design_iterations i
+      where i.org_id = v_org and i.campaign_id = v_campaign.id and i.completed_at is null;
+      select c.* into v_campaign from lab_data.design_campaigns c where c.org_id = v_org and c.id = v_campaign.id;
+      exit when v_campaign.status <> 'RUNNING';
     end if;
     v_id := lab_private.iteration_begin(v_campaign, v_campaign.current_iteration);
     v_n := lab_private.campaign_propose(v_campaign, v_id, v_campaign.current_iteration,
@@ -559,4 +585,5 @@ revoke all on function lab_private.campaign_lock(uuid, uuid), lab_private.campai
   lab_private.campaign_row(uuid, uuid), lab_private.campaign_propose(lab_data.design_campaigns, uuid, integer, integer, text),
   lab_private.iteration_begin(lab_data.design_campaigns, integer), lab_private.iteration_diversity(uuid, uuid),
   lab_private.iteration_close(lab_data.design_campaigns, uuid, float8, boolean), lab_private.campaign_complete(uuid, uuid, text),
+  lab_private.campaign_end_reason(lab_data.design_campaigns),
   lab_private.campaign_require_running(lab_data.design_campaigns) from public;

@@ -113,7 +113,7 @@ declare
   v_org       uuid := labos.require_org_for('campaign:run');
   v_campaign  lab_data.design_campaigns;
   v_candidate lab_data.campaign_candidates;
-  v_created   integer;
+  v_iteration lab_data.design_iterations;
   v_made      lab.campaign_candidates;
 begin
   select c.* into v_candidate from lab_data.campaign_candidates c
@@ -147,13 +147,13 @@ begin
         evaluated_at = now()
     where c.org_id = v_org and c.id = v_candidate.id;
   end if;
-  select i.created_structures into v_created from lab_data.design_iterations i where i.org_id = v_org and i.id = v_candidate.iteration_id;
+  select i.* into v_iteration from lab_data.design_iterations i where i.org_id = v_org and i.id = v_candidate.iteration_id;
   perform lab_private.iteration_close(v_campaign, v_candidate.iteration_id, 0,
-    v_created >= (v_campaign.config ->> 'candidates_per_iteration')::integer
-    or exists (select from lab_data.design_iterations i where i.org_id = v_org and i.id = v_candidate.iteration_id and i.strategy_used is not null
-               and v_campaign.config #>> '{stop,budget}' is not null
-               and (select count(*) from lab_data.campaign_candidates c where c.org_id = v_org and c.campaign_id = v_campaign.id)
-                   >= (v_campaign.config #>> '{stop,budget}')::bigint));
+    -- Nothing more comes into an iteration that is full, or not the last, or when the budget is used up.
+    v_iteration.created_structures >= (v_campaign.config ->> 'candidates_per_iteration')::integer
+    or v_iteration.iteration_index < v_campaign.current_iteration - 1
+    or coalesce((select count(*) from lab_data.campaign_candidates c where c.org_id = v_org and c.campaign_id = v_campaign.id)
+                >= (v_campaign.config #>> '{stop,budget}')::bigint, false));
   select c.* into v_made from lab.campaign_candidates c where c.org_id = v_org and c.id = v_candidate.id;
   return v_made;
 end

@@ -139,8 +139,7 @@ begin
     'rank', case when v_candidate.score is not null then 1 + (select count(*) from lab.campaign_candidates c
               where c.campaign_id = v_candidate.campaign_id and c.score > v_candidate.score) end,
     'replay', jsonb_build_object('seed', v_campaign.seed, 'slot', v_candidate.slot,
-      'history', (select count(*) from lab.campaign_candidates c where c.campaign_id = v_candidate.campaign_id
-                  and c.created_at < v_candidate.created_at)));
+      'history', v_candidate.reason -> 'history'));
 end
 $$;
 comment on function lab.campaign_explain(uuid) is
