@@ -70,11 +70,17 @@ select test.become('tess');
 set role lab_user;
 select test.error_of($$update lab.locations set grid_rows = 1 where code = 'S-BOX'$$), test.error_of($$update lab.locations set grid_rows = 4 where code = 'S-BOX'$$);
 
--- A technician moves and hands over, and edits nothing.
+-- A technician moves and edits nothing; the owner hands over.
 select test.error_of($$update lab.samples set name = 'x'$$), (select count(*) from lab.samples where name = 'x') as changed;
 select status, position from lab.sample_transfer((select id from lab.samples where name = 'Sample 1'), location_id => (select id from lab.locations where code = 'S-ROOM'), reason => 'measurement');
+reset role;
+select test.become('sam');
+set role lab_user;
 select transfer_to_id = test.id_of('sue') as offered, owner_id = test.id_of('sam') as still_sams
 from lab.sample_transfer((select id from lab.samples where name = 'Sample 1'), to_user_id => test.id_of('sue'), reason => 'for Raman');
+reset role;
+select test.become('tess');
+set role lab_user;
 select test.error_of($$select lab.sample_accept((select id from lab.samples where name = 'Sample 1'))$$) as not_hers;
 select test.error_of($$select lab.sample_transfer((select id from lab.samples where name = 'Sample 1'), to_user_id => test.id_of('bob'))$$) as foreigner,
        test.error_of($$select lab.sample_transfer((select id from lab.samples where name = 'Sample 1'))$$) as nowhere,

@@ -75,6 +75,7 @@ insert into lab_private.labos_seed values
   ('sample:create',          '{scientist}',  'Register samples'),
   ('sample:update',          '{scientist}',  'Change samples'),
   ('sample:transfer',        '{technician}', 'Move and hand over samples'),
+  ('sample:transfer_any',    '{manager}',    'Hand over samples of others'),
   ('sample:delete',          '{manager}',    'Delete samples'),
   ('sample:restore',         '{manager}',    'See and restore deleted samples'),
   ('sample_history:read',    '{viewer}',     'See the chain of custody'),

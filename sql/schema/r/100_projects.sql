@@ -13,6 +13,28 @@ create or replace trigger _200_state before insert or update on lab_data.project
     'archived>active');
 create or replace trigger _100_stamp before insert or update on lab_data.project_members for each row execute function labos.tg__stamp();
 
+-- A foreign key sees neither that a project is deleted nor says its name: this does, for all that belong to one.
+create or replace function lab_private.tg__project() returns trigger
+  language plpgsql security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+begin
+  if NEW.project_id is null or (TG_OP = 'UPDATE' and NEW.project_id is not distinct from OLD.project_id) then
+    return NEW;
+  end if;
+  perform from lab_data.projects p where p.org_id = NEW.org_id and p.id = NEW.project_id and p.deleted_at is null for share;
+  if not found then
+    raise exception 'project not found' using errcode = 'PT422',
+      detail = json_build_object('code', 'project_not_found', 'id', NEW.project_id)::text, hint = 'Name a project of this organisation.';
+  end if;
+  return NEW;
+end
+$$;
+comment on function lab_private.tg__project() is 'Before insert or change of project_id: the project is there and not deleted; PT422 project_not_found.';
+
+create or replace trigger _300_project before insert or update of project_id on lab_data.project_members
+  for each row execute function lab_private.tg__project();
+
 call labos.protect('lab_data.projects', 'project', verbs => '{select,insert,update}');
 call labos.expose('projects',
   insert_columns => '{id,code,name,description,status,lead_id,starts_on,ends_on,metadata}',

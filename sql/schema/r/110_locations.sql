@@ -117,6 +117,13 @@ begin
         detail = json_build_object('code', 'location_in_use', 'id', NEW.id)::text, hint = 'Move its contents first.';
     end if;
   end if;
+  if NEW.kind = 'position' and OLD.kind <> 'position' then
+    perform pg_advisory_xact_lock(hashtextextended('labos.locations:' || NEW.org_id, 0));
+    if exists (select from lab_data.locations l where l.org_id = NEW.org_id and l.parent_id = NEW.id and l.deleted_at is null) then
+      raise exception 'a position holds one container and no places' using errcode = 'PT409',
+        detail = json_build_object('code', 'location_in_use', 'id', NEW.id)::text, hint = 'Move its places first.';
+    end if;
+  end if;
   if (NEW.kind, NEW.grid_rows, NEW.grid_columns) is distinct from (OLD.kind, OLD.grid_rows, OLD.grid_columns) then
     select s.barcode into v_code
     from lab_data.samples s

@@ -241,10 +241,14 @@ create or replace trigger _200_state before insert or update on lab_data.samples
 create or replace trigger _300_barcode before insert or update of barcode on lab_data.samples
   for each row execute function lab_private.tg_samples__barcode();
 create or replace trigger _310_place before insert or update on lab_data.samples for each row execute function lab_private.tg_samples__place();
+create or replace trigger _330_project before insert or update of project_id on lab_data.samples
+  for each row execute function lab_private.tg__project();
 create or replace trigger _320_reason before update on lab_data.samples for each row execute function lab_private.tg_samples__reason();
 create or replace trigger _500_custody after insert or update on lab_data.samples for each row execute function lab_private.tg_samples__custody();
 create or replace trigger _300_sealed before insert or update or delete on lab_data.sample_history
   for each row execute function lab_private.tg_sample_history__sealed();
+create or replace trigger _310_sealed before truncate on lab_data.sample_history
+  for each statement execute function lab_private.tg_sample_history__sealed();
 
 call labos.audit_enable('lab_data.samples');
 call labos.audit_enable('lab_data.sample_history');
@@ -286,8 +290,9 @@ create or replace function lab.sample_transfer(
   set search_path to pg_catalog, labos, pg_temp
 as $$
 declare
-  v_org  uuid := labos.require_org_for('sample:transfer');
-  v_made lab.samples;
+  v_org   uuid := labos.require_org_for('sample:transfer');
+  v_owner uuid;
+  v_made  lab.samples;
 begin
   if to_user_id is null and location_id is null and "position" is null then
     raise exception 'say where to or to whom' using errcode = 'PT400',
@@ -299,12 +304,20 @@ begin
     raise exception 'user not found' using errcode = 'PT422',
       detail = json_build_object('code', 'user_not_found', 'id', to_user_id)::text, hint = 'Name a member of this organisation.';
   end if;
+  select s.owner_id into v_owner from lab_data.samples s
+  where s.org_id = v_org and s.id = sample_transfer.id and s.deleted_at is null for update;
+  -- The giver confirms by offering: the owner, or a holder of sample:transfer_any for who cannot.
+  if to_user_id is not null and v_owner <> labos.user_id() and not labos.has_permission('sample:transfer_any') then
+    raise exception 'the sample is somebody else''s' using errcode = 'PT403',
+      detail = json_build_object('code', 'not_the_owner', 'id', sample_transfer.id)::text,
+      hint = 'Let its owner offer it, or a holder of sample:transfer_any.';
+  end if;
   update lab_data.samples s
   set location_id = coalesce(sample_transfer.location_id, s.location_id),
       -- A new place without a position: the first free one.
       position = case when sample_transfer.location_id is not null and sample_transfer.location_id is distinct from s.location_id
                       then sample_transfer."position" else coalesce(sample_transfer."position", s.position) end,
-      transfer_to_id = case when to_user_id is distinct from s.owner_id then coalesce(to_user_id, s.transfer_to_id) end,
+      transfer_to_id = case when to_user_id is null then s.transfer_to_id when to_user_id is distinct from s.owner_id then to_user_id end,
       change_reason = sample_transfer.reason
   where s.org_id = v_org and s.id = sample_transfer.id and s.deleted_at is null;
   if not found then
@@ -318,7 +331,7 @@ $$;
 comment on function lab.sample_transfer(uuid, uuid, uuid, text, text) is
 $$Move a sample, or offer it to somebody
 
-Puts it at once into location_id (the first free position unless one is given); to_user_id becomes its owner by sample_accept. Errors: 403, 404 sample_not_found, 409 location_full, position_occupied, 422 location_not_found, position_invalid, user_not_found.$$;
+Puts it at once into location_id (the first free position unless one is given); to_user_id becomes its owner by sample_accept; only its owner offers it, or a holder of sample:transfer_any. Errors: 403 not_the_owner, 404 sample_not_found, 409 location_full, position_occupied, 422 location_not_found, position_invalid, user_not_found.$$;
 revoke all on function lab.sample_transfer(uuid, uuid, uuid, text, text) from public;
 grant execute on function lab.sample_transfer(uuid, uuid, uuid, text, text) to lab_user;
 

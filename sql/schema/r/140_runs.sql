@@ -106,6 +106,12 @@ begin
     end if;
     return NEW;
   end if;
+  -- Nor is a calibration run the way to an ordinary one for who may not create one.
+  if TG_OP = 'UPDATE' and OLD.is_calibration and labos.user_id() is not null and not labos.has_permission('run:create') then
+    raise exception 'permission denied' using errcode = 'PT403',
+      detail = json_build_object('code', 'permission_denied', 'permission', 'run:create')::text,
+      hint = 'A calibration run stays one; let somebody with run:create create the run.';
+  end if;
   if NEW.calibration_id is not null or not v_device.requires_calibration then
     return NEW;
   end if;
@@ -181,6 +187,17 @@ begin
     NEW.override_code := null;
     NEW.override_by_id := labos.user_id();
     NEW.override_at := clock_timestamp();
+  elsif TG_OP = 'UPDATE' and NEW.override_reason is not null and (NEW.instrument_id, NEW.method) is distinct from (OLD.instrument_id, OLD.method) then
+    -- It was given for this use of this instrument. Who may give one takes it along in their own name.
+    NEW.override_code := null;
+    if labos.has_permission('calibration:override') then
+      NEW.override_by_id := labos.user_id();
+      NEW.override_at := clock_timestamp();
+    else
+      NEW.override_reason := null;
+      NEW.override_by_id := null;
+      NEW.override_at := null;
+    end if;
   elsif NEW.override_reason is null then
     NEW.override_code := null;
     NEW.override_by_id := null;
@@ -227,6 +244,8 @@ create or replace trigger _200_state before insert or update on lab_data.runs
     'queued>running,cancelled',
     'running>succeeded,failed,cancelled');
 create or replace trigger _300_guard before insert or update on lab_data.runs for each row execute function lab_private.tg_runs__guard();
+create or replace trigger _305_project before insert or update of project_id on lab_data.runs
+  for each row execute function lab_private.tg__project();
 create or replace trigger _310_calibration before insert or update on lab_data.runs for each row execute function lab_private.tg_runs__calibration();
 create or replace trigger _500_instrument after update on lab_data.runs for each row execute function lab_private.tg_runs__instrument();
 

@@ -33,6 +33,13 @@ begin
     raise exception 'a result stays with its run' using errcode = 'PT409',
       detail = json_build_object('code', 'result_run_fixed', 'id', NEW.id)::text, hint = 'Delete it and record it with the other run.';
   end if;
+  if OLD.approved_at is not null
+     and (NEW.reviewed_by_id, NEW.reviewed_at, NEW.approved_by_id, NEW.approved_at)
+         is distinct from (OLD.reviewed_by_id, OLD.reviewed_at, OLD.approved_by_id, OLD.approved_at)
+  then
+    raise exception 'the result is approved' using errcode = 'PT409',
+      detail = json_build_object('code', 'result_approved', 'id', NEW.id)::text, hint = 'Who reviewed and approved it stays with it.';
+  end if;
   if (NEW.property, NEW.value, NEW.uncertainty, NEW.unit, NEW.value_text, NEW.value_json, NEW.value_array, NEW.axis,
       NEW.lower_limit, NEW.upper_limit, NEW.quality, NEW.method, NEW.measured_at, NEW.metadata, NEW.deleted_at)
      is distinct from

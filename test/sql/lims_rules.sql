@@ -1,0 +1,116 @@
+-- What must not be got around: the lockout by moving, the ladder by changing, custody by taking, approval by reviewing.
+\set VERBOSITY terse
+\pset null null
+select test.become('mary');
+set role lab_user;
+insert into lab.instruments (name) values ('Rules one'), ('Rules two');
+insert into lab.instruments (name, requires_calibration) values ('Rules free', false);
+insert into lab.projects (code, name) values ('RULES-1', 'Kept'), ('RULES-2', 'Deleted');
+insert into lab.locations (kind, code, name) values ('rack', 'RULES-RACK', 'Rack'), ('room', 'RULES-ROOM', 'Room');
+insert into lab.locations (kind, code, name, parent_id) select 'position', 'RULES-POS', 'Position', l.id from lab.locations l where l.code = 'RULES-RACK';
+reset role;
+create function test.device(name text) returns uuid language sql security definer as $$
+  select i.id from lab_data.instruments i where i.name = device.name and i.org_id = test.org_of('sam') $$;
+create function test.rules_run(note text) returns uuid language sql security definer as $$
+  select r.id from lab_data.runs r where r.notes = rules_run.note and r.org_id = test.org_of('sam') $$;
+create function test.rules_sample(name text) returns uuid language sql security definer as $$
+  select s.id from lab_data.samples s where s.name = rules_sample.name and s.org_id = test.org_of('sam') $$;
+
+-- An override is for one instrument: a run that is moved to another needs one of its own.
+select test.become('mary');
+set role lab_user;
+select override_code, override_reason from lab.run_create(test.device('Rules one'), 'x', override_reason => 'reference sample only', notes => 'rules override');
+reset role;
+select test.become('tess');
+set role lab_user;
+select test.error_of($$update lab.runs set instrument_id = test.device('Rules two') where notes = 'rules override'$$);
+-- To one that needs no calibration it may go, and the override does not come along.
+update lab.runs set instrument_id = test.device('Rules free') where notes = 'rules override' returning override_reason, override_code, override_by_id;
+select test.error_of($$update lab.runs set instrument_id = test.device('Rules two') where notes = 'rules override'$$);
+reset role;
+-- Who may override moves the run in their own name.
+select test.become('mary');
+set role lab_user;
+update lab.runs set instrument_id = test.device('Rules two'), override_reason = 'reference sample only' where notes = 'rules override'
+returning override_code, override_by_id = test.id_of('mary') as by_mary;
+reset role;
+
+-- A calibration run is not a way to a run for those who may not create one, nor the other way round.
+select test.become('tess');
+set role lab_user;
+select is_calibration from lab.run_create(test.device('Rules one'), 'x', is_calibration => true, notes => 'calibrating');
+select is_calibration from lab.run_create(test.device('Rules free'), 'x', is_calibration => true, notes => 'free');
+select test.error_of($$update lab.runs set is_calibration = false where notes = 'free'$$) as made_ordinary;
+reset role;
+select test.become('sam');
+set role lab_user;
+update lab.runs set is_calibration = false where notes = 'free' returning is_calibration;
+select test.error_of($$update lab.runs set is_calibration = false where notes = 'calibrating'$$) as locked_out;
+reset role;
+
+-- A hand-over is offered by the holder: nobody takes what another holds.
+select test.become('sam');
+set role lab_user;
+insert into lab.samples (name) values ('Rules held'), ('Rules second');
+insert into lab.samples (name, owner_id) values ('Rules nobody''s', null);
+reset role;
+select test.become('tess');
+set role lab_user;
+select test.error_of($$select lab.sample_transfer(test.rules_sample('Rules held'), to_user_id => test.id_of('tess'))$$) as to_oneself,
+       test.error_of($$select lab.sample_transfer(test.rules_sample('Rules held'), to_user_id => test.id_of('sue'))$$) as to_another;
+-- Moving it is hers to do, and what belongs to nobody is for anybody to offer.
+select (lab.sample_transfer(test.rules_sample('Rules held'), location_id => (select id from lab.locations where code = 'RULES-ROOM'))).location_id is not null as moved;
+select transfer_to_id = test.id_of('sue') as offered from lab.sample_transfer(test.rules_sample('Rules nobody''s'), to_user_id => test.id_of('sue'));
+-- A move does not take the offer back.
+select transfer_to_id = test.id_of('sue') as still_offered
+from lab.sample_transfer(test.rules_sample('Rules nobody''s'), location_id => (select id from lab.locations where code = 'RULES-ROOM'));
+reset role;
+-- A manager gives away what somebody left behind.
+select test.become('mary');
+set role lab_user;
+select transfer_to_id = test.id_of('tess') as offered from lab.sample_transfer(test.rules_sample('Rules held'), to_user_id => test.id_of('tess'));
+reset role;
+-- The chain of custody is not emptied either.
+set role lab_owner;
+select test.error_of('truncate lab_data.sample_history');
+reset role;
+
+-- What is deleted is not referred to anew; another organisation's project reads like none.
+select test.become('bob');
+set role lab_user;
+insert into lab.projects (code, name) values ('RULES-BETA', 'Beta');
+reset role;
+create function test.rules_project(code text) returns uuid language sql security definer as $$ select p.id from lab_data.projects p where p.code = rules_project.code $$;
+select test.become('mary');
+set role lab_user;
+delete from lab.projects where code = 'RULES-2';
+select x.code, test.error_of(format('insert into lab.samples (name, project_id) values (%L, %L)', 'in ' || x.code, test.rules_project(x.code))) as sample,
+  test.error_of(format('insert into lab.runs (instrument_id, method, project_id) values (%L, %L, %L)', test.device('Rules free'), 'x', test.rules_project(x.code))) as run,
+  test.error_of(format('insert into lab.project_members (project_id, user_id) values (%L, %L)', test.rules_project(x.code), test.id_of('sam'))) as member
+from (values ('RULES-1'), ('RULES-2'), ('RULES-BETA')) x(code) order by 1;
+select test.error_of($$update lab.samples set project_id = test.rules_project('RULES-2') where name = 'Rules second'$$) as moved_there,
+       test.error_of($$update lab.samples set project_id = null where name = 'in RULES-1'$$) as taken_out;
+-- A place with places in it does not become a position.
+select test.error_of($$update lab.locations set kind = 'position', parent_id = (select id from lab.locations where code = 'RULES-ROOM') where code = 'RULES-RACK'$$);
+
+-- An approved result keeps its reviewer.
+select status from lab.run_start(test.rules_run('rules override'));
+reset role;
+select test.become('tess');
+set role lab_user;
+select property from lab.result_record(test.rules_run('rules override'), '[{"property": "rules", "value": 1, "unit": "eV"}]');
+reset role;
+select test.become('sue');
+set role lab_user;
+select reviewed_by_id = test.id_of('sue') as by_sue from lab.result_review(array(select id from lab.results where property = 'rules'));
+reset role;
+select test.become('mary');
+set role lab_user;
+select approved_by_id = test.id_of('mary') as by_mary from lab.result_approve(array(select id from lab.results where property = 'rules'));
+reset role;
+select test.become('sam');
+set role lab_user;
+select test.error_of($$select lab.result_review(array(select id from lab.results where property = 'rules'))$$) as reviewed_again,
+       test.error_of($$select lab.result_review(array(select id from lab.results where property = 'rules'), 'bad')$$) as with_quality;
+select reviewed_by_id = test.id_of('sue') as still_sue from lab.results where property = 'rules';
+reset role;
