@@ -112,6 +112,7 @@ declare
   v_org     uuid := labos.require_org_for('result:create');
   v_map     jsonb := coalesce(mapping, '{}');
   v_most    constant integer := 100000;
+  v_columns constant integer := 1000;
   v_header  text[];
   v_axis    integer;
   v_comma   boolean;
@@ -151,6 +152,11 @@ begin
   if v_header is null then
     raise exception 'the file has no rows' using errcode = 'PT422',
       detail = json_build_object('code', 'empty_file')::text, hint = 'The first line names the columns.';
+  elsif cardinality(v_header) > v_columns then
+    -- Each column is looked for in the whole file.
+    raise exception 'the file has more than % columns', v_columns using errcode = 'PT422',
+      detail = json_build_object('code', 'too_many_columns', 'columns', cardinality(v_header), 'max', v_columns)::text,
+      hint = 'Split it, or turn rows and columns.';
   end if;
   select count(*) - 1 into v_rows from labos.csv_parse("text", v_map ->> 'delimiter');
 
