@@ -13,7 +13,7 @@ OBJS += src/identity/signature.o src/identity/jwk.o src/identity/jwk_make.o src/
         src/identity/jwk_sql.o src/identity/jwt_sql.o src/identity/pgjwt.o src/identity/crypto_settings.o
 OBJS += src/identity/password.o src/identity/password_policy.o src/identity/common_passwords.o src/identity/password_sql.o
 OBJS += src/identity/secrets.o src/identity/secrets_sql.o
-OBJS += src/identity/login.o src/identity/identity_cache.o
+OBJS += src/identity/login.o src/identity/login_guard.o src/identity/identity_cache.o
 OBJS += src/audit/merkle.o src/audit/canon.o src/audit/context.o src/audit/buffer.o src/audit/log.o
 OBJS += src/audit/trigger.o src/audit/seal.o src/audit/verify.o
 OBJS += src/types/elements.o src/types/formula_parse.o src/types/formula_value.o src/types/formula.o src/types/formula_ops.o src/types/labcode.o src/types/ops.o

@@ -103,3 +103,14 @@ comment on function labos.login(text) is
 $$Signs a SQL client in for this transaction
 
 Verifies an access token of ours (signature, type, times, issuer, audience, live session) and acts as its user until the transaction ends. Send the token as a bind parameter. Errors: 25P01 outside a transaction block, PT401 token_rejected.$$;
+
+create function labos.login_guard_charge(user_id uuid, max_failed integer, lock_seconds integer,
+    out attempts integer, out locked_until timestamptz)
+  language c volatile strict parallel unsafe as 'MODULE_PATHNAME', 'labos_login_guard_charge';
+comment on function labos.login_guard_charge(uuid, integer, integer) is
+  'Counts an attempt to sign in, in place: neither ROLLBACK nor a crash takes it back. attempts is null while the account is locked.';
+create function labos.login_guard_set(user_id uuid, attempts integer, locked_until timestamptz) returns void
+  language c volatile parallel unsafe as 'MODULE_PATHNAME', 'labos_login_guard_set';
+comment on function labos.login_guard_set(uuid, integer, timestamptz) is
+  'Sets the count of failed sign-ins and the lock of an account, in place; part of identity.';
+revoke all on function labos.login_guard_charge(uuid, integer, integer), labos.login_guard_set(uuid, integer, timestamptz) from public;

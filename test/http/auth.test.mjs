@@ -108,6 +108,18 @@ test('simultaneous guesses at one account are counted one by one', async () => {
   assert.equal((await login(victim.name)).status, 401);
 });
 
+test('P29: a request that lets the answer fail is counted all the same', async () => {
+  const victim = await person('undone', 'viewer');
+  const tricks = ['?select=pgrst_scalar::int', '?select=pgrst_scalar:pgrst_scalar->>code::int'];
+  for (let i = 0; i < 5; i++) {
+    const answer = await request('POST', `/rpc/auth_login${tricks[i % 2]}`, { body: { login: victim.name, password: 'wrong' } });
+    assert.ok(answer.status >= 400, answer.text);
+  }
+  assert.equal((await login(victim.name)).status, 401, 'the right password after five guesses');
+  assert.equal((await call('user_unlock', { id: victim.id }, admin.token)).status, 200);
+  assert.equal((await login(victim.name)).status, 200);
+});
+
 test('P30: passwords do not travel in addresses', async () => {
   for (const path of [`/rpc/auth_login?login=${viewer.name}&password=${password}`, `/rpc/auth_refresh?refresh_token=x`, '/rpc/auth_token?grant_type=password']) {
     const answer = await request('GET', path);

@@ -138,6 +138,32 @@ select failed_login_attempts, locked_until from lab_data.users where username = 
 select test.answer($$select lab.auth_login('vic', 'Correct-Horse-3')$$);
 select failed_login_attempts, locked_until from lab_data.users where username = 'vic';
 
+-- Whatever becomes of the transaction, the attempt counts (P29): ROLLBACK, a savepoint, an exception, an error after the answer.
+begin; select test.answer($$select lab.auth_login('vic', 'wrong')$$); rollback;
+begin; savepoint s; select test.answer($$select lab.auth_login('vic', 'wrong')$$); rollback to s; commit;
+do $$ begin perform lab.auth_login('vic', 'wrong'); raise exception using errcode = 'LB999'; exception when sqlstate 'LB999' then null; end $$;
+select test.error_of($$select (lab.auth_login('vic', 'wrong') ->> 'code')::int$$);
+select u.failed_login_attempts, g.failed, g.locked_until
+from lab_data.users u join lab_private.login_guard g on g.user_id = u.id where u.username = 'vic';
+begin; select test.answer($$select lab.auth_login('vic', 'wrong')$$); rollback;
+select g.failed, g.locked_until between now() + interval '29 minutes' and now() + interval '31 minutes' as half_an_hour
+from lab_data.users u join lab_private.login_guard g on g.user_id = u.id where u.username = 'vic';
+select test.answer($$select lab.auth_login('vic', 'Correct-Horse-3')$$) as right_password;
+select u.failed_login_attempts, u.locked_until = g.locked_until as shown
+from lab_data.users u join lab_private.login_guard g on g.user_id = u.id where u.username = 'vic';
+-- What an administrator writes into users holds: the row follows.
+update lab_data.users set locked_until = now() - interval '1 second', failed_login_attempts = 5 where username = 'vic';
+select test.answer($$select lab.auth_login('vic', 'Correct-Horse-3')$$);
+-- The fifth attempt may be the right one.
+select i, test.answer($$select lab.auth_login('vic', 'wrong')$$) from generate_series(1, 4) i;
+select test.answer($$select lab.auth_login('vic', 'Correct-Horse-3')$$);
+select u.failed_login_attempts, u.locked_until, g.failed, g.locked_until
+from lab_data.users u join lab_private.login_guard g on g.user_id = u.id where u.username = 'vic';
+-- Nobody calls the counter.
+set role lab_user;
+select test.error_of('select labos.login_guard_set(test.id_of(''vic''), 0, null)'), test.error_of('select labos.login_guard_charge(test.id_of(''vic''), 1, 3600)');
+reset role;
+
 -- A hash under older parameters is replaced at the next sign-in (P48).
 update lab_private.credentials set password_hash = labos.password_hash('Correct-Horse-4', 'bcrypt'), algorithm = 'bcrypt' where user_id = test.id_of('tess');
 select test.answer($$select lab.auth_login('tess', 'Correct-Horse-4')$$);

@@ -8,7 +8,7 @@
  * digests, signing keys sealed with the master key.
  *
  * Holds    user_sessions, access_logs; lab_private: identity_settings,
- *          credentials, refresh_tokens, signing_keys
+ *          credentials, login_guard, refresh_tokens, signing_keys
  * Needs    tenancy (organizations, users, memberships)
  * Used by  the C identity (sessions, signing keys), PostgREST (signing keys)
  *
@@ -151,6 +151,21 @@ create table lab_private.credentials (
 comment on table lab_private.credentials is 'Password hashes, one per user; a user without a row cannot sign in with a password.';
 comment on column lab_private.credentials.parameters is 'Cost parameters read from the hash, for reports; the hash itself counts.';
 comment on column lab_private.credentials.must_change is 'Chosen by somebody else: sign-in answers say so until the user changes it.';
+
+-- login_guard ---------------------------------------------------------------
+
+create table lab_private.login_guard (
+  user_id      uuid        not null,
+  failed       integer     not null default 0,
+  locked_until timestamptz not null default '-infinity',
+  constraint login_guard_pkey primary key (user_id),
+  constraint login_guard_user_id_fkey foreign key (user_id) references lab_data.users (id) on delete cascade
+);
+comment on table lab_private.login_guard is
+$$Failed sign-ins of each user, as they count
+
+Written in place by labos.login_guard_charge() and login_guard_set() only, outside of any transaction: what a client rolls back is counted all the same (P29). users.failed_login_attempts and locked_until follow it for reading. The column order is known to src/identity/login_guard.c.$$;
+comment on column lab_private.login_guard.locked_until is 'No sign-in before this time; -infinity: not locked.';
 
 -- refresh_tokens ------------------------------------------------------------
 

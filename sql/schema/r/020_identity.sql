@@ -21,7 +21,7 @@ do $do$
 declare
   v_table text;
 begin
-  foreach v_table in array array['identity_settings', 'credentials', 'refresh_tokens', 'signing_keys'] loop
+  foreach v_table in array array['identity_settings', 'credentials', 'login_guard', 'refresh_tokens', 'signing_keys'] loop
     execute format('alter table lab_private.%I enable row level security', v_table);
     execute format('alter table lab_private.%I force row level security', v_table);
     execute format('drop policy if exists owner_all on lab_private.%I', v_table);
@@ -29,6 +29,32 @@ begin
   end loop;
 end
 $do$;
+
+-- login_guard ---------------------------------------------------------------
+
+create or replace function lab_private.tg_users__login_guard() returns trigger
+  language plpgsql security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+begin
+  insert into lab_private.login_guard (user_id, failed, locked_until)
+  values (new.id, new.failed_login_attempts, coalesce(new.locked_until, '-infinity'))
+  on conflict on constraint login_guard_pkey do nothing;
+  if TG_OP = 'UPDATE' then
+    perform labos.login_guard_set(new.id, new.failed_login_attempts, new.locked_until);
+  end if;
+  return null;
+end
+$$;
+comment on function lab_private.tg_users__login_guard() is 'Gives each user a row in login_guard, and carries over what is set in users by hand, on success or by user_unlock.';
+create or replace trigger _520_login_guard after insert on lab_data.users
+  for each row execute function lab_private.tg_users__login_guard();
+-- Also where nothing changes: users may not know of attempts that were rolled back.
+create or replace trigger _521_login_guard after update of failed_login_attempts, locked_until on lab_data.users
+  for each row execute function lab_private.tg_users__login_guard();
+insert into lab_private.login_guard (user_id, failed, locked_until)
+select u.id, u.failed_login_attempts, coalesce(u.locked_until, '-infinity') from lab_data.users u
+on conflict on constraint login_guard_pkey do nothing;
 
 -- the request ---------------------------------------------------------------
 

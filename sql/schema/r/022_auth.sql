@@ -88,18 +88,28 @@ as $$
 $$;
 comment on function lab_private.find_user(text) is 'A user by e-mail address or username.';
 
-create or replace function lab_private.charge_attempt(user_id uuid) returns integer
-  language sql volatile
-  set search_path to pg_catalog, pg_temp
+create or replace function lab_private.charge_attempt(user_id uuid, max_failed integer, lock_seconds integer) returns integer
+  language plpgsql volatile
+  set search_path to pg_catalog, labos, pg_temp
 as $$
-  update lab_data.users u
-  set failed_login_attempts = case when u.locked_until is null then u.failed_login_attempts + 1 else 1 end,
-      locked_until = null
-  where u.id = charge_attempt.user_id and (u.locked_until is null or u.locked_until <= clock_timestamp())
-  returning u.failed_login_attempts
+declare
+  v_charged record;
+begin
+  perform from lab_data.users u where u.id = charge_attempt.user_id for no key update;
+  v_charged := labos.login_guard_charge(charge_attempt.user_id, charge_attempt.max_failed, charge_attempt.lock_seconds);
+  if v_charged.attempts is not null then
+    update lab_data.users u set failed_login_attempts = v_charged.attempts, locked_until = v_charged.locked_until
+    where u.id = charge_attempt.user_id;
+  else
+    -- users may not know yet, when the attempts were rolled back.
+    update lab_data.users u set failed_login_attempts = charge_attempt.max_failed, locked_until = v_charged.locked_until
+    where u.id = charge_attempt.user_id and u.locked_until is distinct from v_charged.locked_until;
+  end if;
+  return v_charged.attempts;
+end
 $$;
-comment on function lab_private.charge_attempt(uuid) is
-  'Counts an attempt before it is checked (P29); null while the account is locked. Serialises guesses at one account; the count begins anew after a lock.';
+comment on function lab_private.charge_attempt(uuid, integer, integer) is
+  'Counts an attempt before it is checked, whatever becomes of the transaction (P29); null while the account is locked. Serialises guesses at one account; the count begins anew after a lock.';
 
 create or replace function lab_private.check_password(candidate lab_data.users, password text, out matched boolean, out reason text)
   language plpgsql volatile
@@ -121,7 +131,7 @@ begin
 
   -- A locked account is not charged, so that attempts do not extend the lock; the work is the same.
   if candidate.locked_until is null or candidate.locked_until <= clock_timestamp() then
-    v_attempts := lab_private.charge_attempt(candidate.id);
+    v_attempts := lab_private.charge_attempt(candidate.id, v_settings.max_failed_logins, v_settings.lock_seconds);
   end if;
   matched := labos.password_verify(password, v_hash);
   if v_attempts is null then
@@ -130,11 +140,15 @@ begin
   elsif not matched then
     reason := 'wrong_password';
     if v_attempts >= v_settings.max_failed_logins then
-      update lab_data.users u set locked_until = clock_timestamp() + make_interval(secs => v_settings.lock_seconds)
-      where u.id = candidate.id;
       reason := 'lockout';
     end if;
-  elsif labos.password_needs_rehash(v_hash) then
+    return;
+  end if;
+  if matched and v_attempts >= v_settings.max_failed_logins then
+    -- The last attempt allowed was right.
+    update lab_data.users u set locked_until = null where u.id = candidate.id;
+  end if;
+  if matched and labos.password_needs_rehash(v_hash) then
     -- Only if nobody changed it meanwhile (P48).
     update lab_private.credentials c
     set password_hash = n.hash, algorithm = lab_private.hash_algorithm(n.hash), parameters = lab_private.hash_parameters(n.hash)

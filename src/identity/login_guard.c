@@ -1,0 +1,222 @@
+/*-------------------------------------------------------------------------
+ *
+ * login_guard.c
+ *		Failed sign-ins, counted so that no ROLLBACK uncounts them.
+ *
+ * A guess is refused by a value, not by an error, so that its record commits.
+ * But the client has a say in what becomes of the transaction: a psql user
+ * writes ROLLBACK, a HTTP client lets PostgREST cast the answer to something
+ * it is not (?select=pgrst_scalar::int).  So the count that decides stands in
+ * rows of fixed layout that are overwritten in place, under the lock of their
+ * page and with a WAL record of their own, flushed at once: neither abort nor
+ * crash takes an attempt back (P29).  users.failed_login_attempts follows it.
+ *
+ * Must never: be called before the row of the user is locked (the callers do,
+ * so that guesses at one account queue), or update these rows by SQL.
+ *
+ * IDENTIFICATION
+ *	  src/identity/login_guard.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/generic_xlog.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "storage/bufmgr.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+/* A row of lab_private.login_guard: three columns, none of them null. */
+typedef struct GuardRow
+{
+	pg_uuid_t	user_id;
+	int32		failed;
+	int32		unused;			/* alignment */
+	TimestampTz locked_until;	/* DT_NOBEGIN: not locked */
+} GuardRow;
+
+#define GUARD_COLUMNS	3
+
+/* What is done to a row; false: leave it as it is. */
+typedef bool (*GuardChange) (GuardRow *row, void *arg);
+
+static GuardRow *
+row_on_page(Page page, ItemPointer tid, const pg_uuid_t *user)
+{
+	OffsetNumber offset = ItemPointerGetOffsetNumber(tid);
+	ItemId		item;
+	HeapTupleHeader tuple;
+	GuardRow   *row;
+
+	if (offset > PageGetMaxOffsetNumber(page))
+		return NULL;
+	item = PageGetItemId(page, offset);
+	if (!ItemIdIsNormal(item))
+		return NULL;
+	tuple = (HeapTupleHeader) PageGetItem(page, item);
+	row = (GuardRow *) ((char *) tuple + tuple->t_hoff);
+	if (HeapTupleHeaderGetNatts(tuple) != GUARD_COLUMNS ||
+		(tuple->t_infomask & HEAP_HASNULL) != 0 ||
+		ItemIdGetLength(item) < tuple->t_hoff + sizeof(GuardRow) ||
+		memcmp(&row->user_id, user, sizeof(*user)) != 0)
+		return NULL;
+	return row;
+}
+
+static bool
+overwrite(Relation rel, ItemPointer tid, const pg_uuid_t *user, GuardChange change, void *arg)
+{
+	Buffer		buffer = ReadBuffer(rel, ItemPointerGetBlockNumber(tid));
+	GenericXLogState *state;
+	GuardRow   *row;
+	bool		changed;
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	state = GenericXLogStart(rel);
+	row = row_on_page(GenericXLogRegisterBuffer(state, buffer, 0), tid, user);
+	if (row == NULL)
+		elog(ERROR, "unexpected row in \"%s\"", RelationGetRelationName(rel));
+	changed = change(row, arg);
+	if (changed)
+		XLogFlush(GenericXLogFinish(state));
+	else
+		GenericXLogAbort(state);
+	UnlockReleaseBuffer(buffer);
+	return changed;
+}
+
+/* Finds the user's row and changes it in place; false if it was left alone. */
+static bool
+change_row(const pg_uuid_t *user, GuardChange change, void *arg)
+{
+	Oid			schema = get_namespace_oid("lab_private", false);
+	Oid			relid = get_relname_relid("login_guard", schema);
+	Relation	rel;
+	SysScanDesc scan;
+	ScanKeyData key;
+	SnapshotData self;
+	HeapTuple	tuple;
+	bool		changed;
+
+	if (!OidIsValid(relid))
+		elog(ERROR, "lab_private.login_guard does not exist");
+	rel = table_open(relid, RowExclusiveLock);
+	InitDirtySnapshot(self);
+	self.snapshot_type = SNAPSHOT_SELF;
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(user));
+	scan = systable_beginscan(rel, RelationGetPrimaryKeyIndex(rel), true, &self, 1, &key);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "user has no row in \"%s\"", RelationGetRelationName(rel));
+	/* The scan's pin keeps the row where it is. */
+	changed = overwrite(rel, &tuple->t_self, user, change, arg);
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	return changed;
+}
+
+/* SQL ----------------------------------------------------------------------- */
+
+typedef struct Charge
+{
+	int32		max_failed;
+	int32		lock_seconds;
+	GuardRow	after;
+} Charge;
+
+/* One more attempt; the last that is allowed locks until it proves good. */
+static bool
+charge(GuardRow *row, void *arg)
+{
+	Charge	   *c = arg;
+	TimestampTz now = GetCurrentTimestamp();
+
+	c->after = *row;
+	if (row->locked_until > now)
+		return false;
+	if (row->locked_until != DT_NOBEGIN)
+		row->failed = 0;
+	row->locked_until = DT_NOBEGIN;
+	if (row->failed < PG_INT32_MAX)
+		row->failed++;
+	if (row->failed >= c->max_failed)
+		row->locked_until = TimestampTzPlusMilliseconds(now, (int64) c->lock_seconds * 1000);
+	c->after = *row;
+	return true;
+}
+
+static bool
+assign(GuardRow *row, void *arg)
+{
+	const GuardRow *wanted = arg;
+
+	if (row->failed == wanted->failed && row->locked_until == wanted->locked_until)
+		return false;
+	row->failed = wanted->failed;
+	row->locked_until = wanted->locked_until;
+	return true;
+}
+
+/*
+ * labos.login_guard_charge(user_id uuid, max_failed integer, lock_seconds integer)
+ *		returns (attempts integer, locked_until timestamptz)
+ *		Counts an attempt to sign in before it is checked; attempts is null
+ *		while the account is locked.  Attempt number max_failed locks the
+ *		account beforehand: who was right sets it free.
+ *
+ * Cost:	one page write and a WAL flush
+ * SQL:		volatile strict
+ */
+PG_FUNCTION_INFO_V1(labos_login_guard_charge);
+
+Datum
+labos_login_guard_charge(PG_FUNCTION_ARGS)
+{
+	Charge		c = {PG_GETARG_INT32(1), PG_GETARG_INT32(2)};
+	Datum		values[2] = {0};
+	bool		nulls[2] = {true, true};
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	nulls[0] = !change_row(PG_GETARG_UUID_P(0), charge, &c);
+	values[0] = Int32GetDatum(c.after.failed);
+	nulls[1] = c.after.locked_until == DT_NOBEGIN;
+	values[1] = TimestampTzGetDatum(c.after.locked_until);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/*
+ * labos.login_guard_set(user_id uuid, attempts integer, locked_until timestamptz) returns void
+ *		Sets the count and the lock; a null locked_until is none.
+ *
+ * SQL:		volatile
+ */
+PG_FUNCTION_INFO_V1(labos_login_guard_set);
+
+Datum
+labos_login_guard_set(PG_FUNCTION_ARGS)
+{
+	GuardRow	wanted = {{{0}}};
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		elog(ERROR, "user and attempts must not be null");
+	wanted.failed = PG_GETARG_INT32(1);
+	wanted.locked_until = PG_ARGISNULL(2) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(2);
+	change_row(PG_GETARG_UUID_P(0), assign, &wanted);
+	PG_RETURN_VOID();
+}
