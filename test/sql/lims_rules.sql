@@ -114,3 +114,19 @@ select test.error_of($$select lab.result_review(array(select id from lab.results
        test.error_of($$select lab.result_review(array(select id from lab.results where property = 'rules'), 'bad')$$) as with_quality;
 select reviewed_by_id = test.id_of('sue') as still_sue from lab.results where property = 'rules';
 reset role;
+
+-- A barcode carries the check of its symbology; which one it is follows from its shape, unless it is said.
+select test.become('sam');
+set role lab_user;
+select x.n, x.barcode, x.symbology, test.error_of(format('insert into lab.samples (name, barcode, barcode_symbology) values (%L, %L, %L)', 'code ' || x.n, x.barcode, x.symbology))
+from (values
+  (1, '4006381333931', 'ean13'), (2, '4006381333932', 'ean13'), (3, '4006381339331', 'ean13'), (4, '4006381333932', null), (5, '036000291452', 'upca'),
+  (6, '036000291453', 'upca'), (7, '73513537', 'ean8'), (8, '73513536', 'ean8'), (9, '10614141000415', 'gtin14'), (10, '106141412345678908', 'sscc18'),
+  (11, '106141412345678909', 'sscc18'), (12, 'abc', 'ean13'), (13, '40063813339٣1', 'ean13'), (14, 'abc', 'labos'), (15, 'S-999999-A', 'qr'), (16, 'LOT 7', 'datamatrix'),
+  (17, 'LOT 8', 'pdf417')) x(n, barcode, symbology) order by 1;
+select barcode, barcode_symbology from lab.samples where name like 'code %' order by name;
+insert into lab.samples (name) values ('code made') returning barcode_symbology;
+-- Another barcode has its own symbology; a symbology alone is checked too.
+update lab.samples set barcode = 'FREE-1' where name = 'code made' returning barcode_symbology;
+select test.error_of($$update lab.samples set barcode_symbology = 'ean13' where name = 'code made'$$), test.error_of($$update lab.samples set barcode = '4006381333930' where name = 'code 1'$$);
+reset role;

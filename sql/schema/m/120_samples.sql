@@ -12,6 +12,9 @@
 create domain lab_data.sample_status as text
   constraint sample_status_check check (value in ('registered', 'available', 'in_use', 'consumed', 'disposed', 'quarantined'));
 comment on domain lab_data.sample_status is 'Where a sample is in its life.';
+create domain lab_data.barcode_symbology as text
+  constraint barcode_symbology_check check (value in ('labos', 'code128', 'code39', 'datamatrix', 'qr', 'ean8', 'upca', 'ean13', 'gtin14', 'sscc18'));
+comment on domain lab_data.barcode_symbology is 'How a barcode is printed, and with that which check it carries.';
 -- Globally Harmonized System: pictograms, hazard and precautionary statements.
 create domain lab_data.ghs_code as text
   constraint ghs_code_check check (value ~ '^(GHS0[1-9]|(EU)?H[0-9]{3}[A-Za-z]{0,2}|P[0-9]{3}(\+P[0-9]{3}){0,4})$');
@@ -27,6 +30,7 @@ create table lab_data.samples (
   id             uuid        not null default labos.uuid_v7(),
   org_id         uuid        not null default labos.org_id(),
   barcode        text        not null,
+  barcode_symbology lab_data.barcode_symbology not null,
   name           lab_data.short_name not null,
   material_type  lab_data.short_name not null default 'material',
   formula        labos.formula,
@@ -98,6 +102,8 @@ $$Samples
 What is measured: material, amount, place, owner. A new sample gets a checked barcode unless it brings one; every change of status, place or owner is written to sample_history.$$;
 comment on column lab_data.samples.barcode is
   'Unique among the organisation''s live samples. When not given: S-, the organisation''s counter, and an ISO 7064 MOD 37,36 check character (S-000123-K). A barcode of this shape is refused with 422 barcode_check_failed when its check character is wrong.';
+comment on column lab_data.samples.barcode_symbology is
+  'labos (ISO 7064 MOD 37,36), ean8, upca, ean13, gtin14, sscc18 (GS1 mod 10), or code128, code39, datamatrix, qr, whose content has no check of its own. When not given: labos for a barcode of that shape, else code128.';
 comment on column lab_data.samples.material_type is 'What kind of thing it is: powder, wafer, solution, tissue, ...';
 comment on column lab_data.samples.formula is 'Chemical formula; searched with the operators of labos.formula.';
 comment on column lab_data.samples.status is

@@ -31,10 +31,25 @@ end
 $$;
 comment on function lab_private.sample_number(uuid) is 'The next sample number of an organisation; makes its sequence on first use.';
 
+create or replace function lab_private.gs1_valid(code text, digits integer) returns boolean
+  language sql immutable strict parallel safe
+  set search_path to pg_catalog, pg_temp
+as $$
+  -- Weights 3 and 1 in turn, the check digit at the right has 1.
+  select case when code ~ '^[0-9]+$' and length(code) = digits
+              then (select sum(d.digit::integer * case when (digits - d.place) % 2 = 0 then 1 else 3 end) % 10 = 0
+                    from regexp_split_to_table(code, '') with ordinality d(digit, place))
+              else false end
+$$;
+comment on function lab_private.gs1_valid(text, integer) is 'Is this a GS1 number of so many digits with the right check digit (mod 10)?';
+
 create or replace function lab_private.tg_samples__barcode() returns trigger
   language plpgsql security definer
   set search_path to pg_catalog, labos, pg_temp
 as $$
+declare
+  v_own   constant text := '^S-[0-9]{6,12}-[0-9A-Z]$';
+  v_valid boolean;
 begin
   NEW.barcode := nullif(btrim(NEW.barcode), '');
   if NEW.barcode is null and TG_OP = 'INSERT' then
@@ -46,15 +61,31 @@ begin
       NEW.barcode := labos.labcode_make('S', lab_private.sample_number(NEW.org_id));
       exit when not exists (select from lab_data.samples s where s.org_id = NEW.org_id and s.barcode = NEW.barcode and s.deleted_at is null);
     end loop;
-  elsif NEW.barcode ~ '^S-[0-9]{6,12}-[0-9A-Z]$' and not labos.labcode_valid(NEW.barcode) then
+  end if;
+  -- What was derived from another barcode is derived again.
+  if NEW.barcode_symbology is null
+     or (TG_OP = 'UPDATE' and NEW.barcode <> OLD.barcode and NEW.barcode_symbology = OLD.barcode_symbology and OLD.barcode_symbology in ('labos', 'code128'))
+  then
+    NEW.barcode_symbology := case when NEW.barcode ~ v_own then 'labos' else 'code128' end;
+  end if;
+  v_valid := case NEW.barcode_symbology
+    when 'labos' then NEW.barcode ~ v_own and labos.labcode_valid(NEW.barcode)
+    when 'ean8' then lab_private.gs1_valid(NEW.barcode, 8)
+    when 'upca' then lab_private.gs1_valid(NEW.barcode, 12)
+    when 'ean13' then lab_private.gs1_valid(NEW.barcode, 13)
+    when 'gtin14' then lab_private.gs1_valid(NEW.barcode, 14)
+    when 'sscc18' then lab_private.gs1_valid(NEW.barcode, 18)
+    -- Whatever it is printed as: one of our own shape is checked.
+    else NEW.barcode !~ v_own or labos.labcode_valid(NEW.barcode) end;
+  if not v_valid then
     raise exception 'the check character of the barcode is wrong' using errcode = 'PT422',
-      detail = json_build_object('code', 'barcode_check_failed', 'barcode', NEW.barcode)::text,
+      detail = json_build_object('code', 'barcode_check_failed', 'barcode', NEW.barcode, 'symbology', NEW.barcode_symbology)::text,
       hint = 'Scan it again; it was misread or mistyped.';
   end if;
   return NEW;
 end
 $$;
-comment on function lab_private.tg_samples__barcode() is 'Before insert or change of a barcode: makes one when absent, checks one of our shape.';
+comment on function lab_private.tg_samples__barcode() is 'Before insert or change of a barcode: makes one when absent, finds its symbology and checks what that has to check.';
 
 -- places -------------------------------------------------------------------------------
 
@@ -238,7 +269,7 @@ create or replace trigger _200_state before insert or update on lab_data.samples
     'in_use>available,quarantined,consumed,disposed',
     'quarantined>available,disposed',
     'consumed>disposed');
-create or replace trigger _300_barcode before insert or update of barcode on lab_data.samples
+create or replace trigger _300_barcode before insert or update of barcode, barcode_symbology on lab_data.samples
   for each row execute function lab_private.tg_samples__barcode();
 create or replace trigger _310_place before insert or update on lab_data.samples for each row execute function lab_private.tg_samples__place();
 create or replace trigger _330_project before insert or update of project_id on lab_data.samples
@@ -255,8 +286,8 @@ call labos.audit_enable('lab_data.sample_history');
 
 call labos.protect('lab_data.samples', 'sample', verbs => '{select,insert,update}');
 call labos.expose('samples',
-  insert_columns => '{id,barcode,name,material_type,formula,lot_code,description,status,change_reason,quantity,quantity_unit,hazards,received_on,expires_on,project_id,location_id,position,owner_id,metadata}',
-  update_columns => '{barcode,name,material_type,formula,lot_code,description,status,change_reason,quantity,quantity_unit,hazards,received_on,expires_on,project_id,location_id,position,metadata,version}',
+  insert_columns => '{id,barcode,barcode_symbology,name,material_type,formula,lot_code,description,status,change_reason,quantity,quantity_unit,hazards,received_on,expires_on,project_id,location_id,position,owner_id,metadata}',
+  update_columns => '{barcode,barcode_symbology,name,material_type,formula,lot_code,description,status,change_reason,quantity,quantity_unit,hazards,received_on,expires_on,project_id,location_id,position,metadata,version}',
   deletable => true, prefix => 'sample');
 -- Read only: no insert, update or delete policy.
 call labos.protect('lab_data.sample_history', 'sample_history', verbs => '{select}');
