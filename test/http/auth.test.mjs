@@ -257,6 +257,17 @@ test('who is a member of two organisations acts in one at a time', async () => {
     ['not_a_member', 'not_a_member']);
   assert.equal((await login(who.name, password, { org: otherAdmin.slug })).code, 'invalid_credentials');
   assert.equal((await call('user_deactivate', { id: who.id }, admin.token)).code, 'shared_user');
+  // A superuser may shut a shared account, but not that of another organisation's last admin.
+  const visitor = sql(`insert into lab_data.memberships (org_id, user_id) select '${admin.org}', id from lab_data.users where email = '${process.env.LABOS_ADMIN_EMAIL}';
+    insert into lab_data.user_roles (org_id, user_id, role_id) select '${admin.org}', u.id, r.id
+    from lab_data.users u, lab_data.roles r where u.email = '${process.env.LABOS_ADMIN_EMAIL}' and r.org_id is null and r.name = 'admin'; select 1`);
+  assert.equal(visitor, '1');
+  const above = await call('auth_org_switch', { org: admin.slug }, root);
+  for (const name of ['user_deactivate', 'user_delete']) {
+    assert.equal((await call(name, { id: who.id }, above.json.access_token)).code, 'last_admin');
+  }
+  sql(`delete from lab_data.user_roles where org_id = '${admin.org}' and user_id = '${above.json.user.id}';
+    update lab_data.memberships set left_at = now() where org_id = '${admin.org}' and user_id = '${above.json.user.id}'`);
 });
 
 test('nobody gives what they do not hold, and the last admin stays', async () => {

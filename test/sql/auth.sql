@@ -119,6 +119,16 @@ from lab_data.access_logs where event in ('login', 'lockout') group by 1, 2, 3 o
 -- What was typed is not recorded, nor any secret (P39).
 select count(*) as leaks from lab_data.access_logs l where l::text ~* 'horse|nobody|1=1';
 
+-- A user is found by an index, known or not: how many there are does not show in the time it takes (P52).
+begin;
+set local enable_seqscan to off;
+select s.seq_scan as before from pg_stat_xact_user_tables s where s.relid = 'lab_data.users'::regclass \gset
+set local role lab_owner;
+select (lab_private.find_user(l)).username from unnest(array['SAM', ' Sam@Alpha.test', 'nobody', 'nobody@alpha.test', null, '@', repeat('x', 400)]) l;
+reset role;
+select s.seq_scan - :before as searches from pg_stat_xact_user_tables s where s.relid = 'lab_data.users'::regclass;
+rollback;
+
 -- lock ------------------------------------------------------------------------
 
 -- The fifth failure in a row locks for half an hour; the right password is then refused the same way.

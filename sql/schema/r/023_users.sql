@@ -123,6 +123,27 @@ end
 $$;
 comment on function lab_private.require_admin_left(uuid) is 'After a change: an active admin without expiry remains, else PT409 last_admin.';
 
+create or replace function lab_private.require_admins_left(user_id uuid) returns void
+  language plpgsql volatile
+  set search_path to pg_catalog, pg_temp
+as $$
+declare
+  v_org uuid;
+begin
+  for v_org in
+    select g.org_id from lab_data.user_roles g
+    join lab_data.roles r on r.id = g.role_id and r.name = 'admin' and r.org_id is null
+    where g.user_id = require_admins_left.user_id
+    order by 1
+  loop
+    perform lab_private.lock_organization(v_org),
+            lab_private.require_admin_left(v_org);
+  end loop;
+end
+$$;
+comment on function lab_private.require_admins_left(uuid) is
+  'After an account has been shut: require_admin_left for each organisation of which the user is admin; a superuser may shut one that several share.';
+
 create or replace function lab_private.require_member(org_id uuid, user_id uuid, deleted boolean default false) returns lab_data.users
   language plpgsql volatile
   set search_path to pg_catalog, pg_temp
@@ -323,7 +344,7 @@ begin
   perform lab_private.user_change(org_id => v_org, user_id => user_deactivate.id);
   update lab_data.users u set is_active = false where u.id = user_deactivate.id and u.is_active;
   perform lab_private.sessions_end('deactivated', user_deactivate.id),
-          lab_private.require_admin_left(v_org);
+          lab_private.require_admins_left(user_deactivate.id);
   return lab_private.user_changed('user_deactivate', v_org, user_deactivate.id);
 end
 $$;
@@ -380,7 +401,7 @@ begin
   perform lab_private.user_change(org_id => v_org, user_id => user_delete.id);
   update lab_data.users u set deleted_at = now(), deleted_by = labos.user_id() where u.id = user_delete.id;
   perform lab_private.sessions_end('deleted', user_delete.id),
-          lab_private.require_admin_left(v_org);
+          lab_private.require_admins_left(user_delete.id);
   return lab_private.user_changed('user_delete', v_org, user_delete.id);
 end
 $$;
