@@ -81,6 +81,23 @@ $$;
 comment on function lab_private.require_writable() is
   'Refuses GET, read-only transactions and standbys: an attempt that cannot be recorded is not made (P30).';
 
+create or replace function lab_private.require_whole_answer() returns void
+  language plpgsql stable
+  set search_path to pg_catalog, pg_temp
+as $$
+begin
+  -- What PostgREST 12 does with the answer stands at the end of its statement; null for any other client.
+  if substring(current_query() from 'AS response_inserted FROM (.*)$')
+       !~ '^\(SELECT "[a-z_]+"\.\* FROM "pgrst_source" AS "[a-z_]+" *(LIMIT \$[0-9]+ OFFSET \$[0-9]+)?\s*\) _postgrest_t\s*$' then
+    raise exception 'the answer of this call can be had as a whole only' using errcode = 'PT400',
+      detail = json_build_object('code', 'partial_answer')::text,
+      hint = 'Leave out select, order and filters.';
+  end if;
+end
+$$;
+comment on function lab_private.require_whole_answer() is
+  'Refuses select, casts and filters on an answer that carries tokens: an answer made to fail would be read in the error, and all record of it rolled back (P23, P29).';
+
 create or replace function lab_private.client_user_agent() returns text
   language sql stable
   set search_path to pg_catalog, pg_temp

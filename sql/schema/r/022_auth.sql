@@ -208,7 +208,7 @@ as $$
 declare
   v_answer jsonb;
 begin
-  perform lab_private.require_writable();
+  perform lab_private.require_writable(), lab_private.require_whole_answer();
   if login is null or password is null then
     raise exception 'login and password are required' using errcode = 'PT400',
       detail = json_build_object('code', 'missing_argument', 'argument', case when login is null then 'login' else 'password' end)::text;
@@ -249,7 +249,7 @@ as $$
 declare
   v_answer jsonb;
 begin
-  perform lab_private.require_writable();
+  perform lab_private.require_writable(), lab_private.require_whole_answer();
   if grant_type is null then
     return lab_private.oauth_error('invalid_request', 'grant_type is required');
   elsif grant_type not in ('password', 'refresh_token') then
@@ -289,7 +289,7 @@ as $$
 declare
   v_answer jsonb;
 begin
-  perform lab_private.require_writable();
+  perform lab_private.require_writable(), lab_private.require_whole_answer();
   if refresh_token is null then
     raise exception 'refresh_token is required' using errcode = 'PT400',
       detail = json_build_object('code', 'missing_argument', 'argument', 'refresh_token')::text;
@@ -424,7 +424,7 @@ declare
   v_user uuid := labos.require_user();
   v_org  uuid := lab_private.home_membership(v_user, coalesce(org, ''));
 begin
-  perform lab_private.require_writable();
+  perform lab_private.require_writable(), lab_private.require_whole_answer();
   if v_org is null then
     raise exception 'you are not a member of this organisation' using errcode = 'PT403',
       detail = json_build_object('code', 'not_a_member')::text,
