@@ -130,3 +130,46 @@ insert into lab.samples (name) values ('code made') returning barcode_symbology;
 update lab.samples set barcode = 'FREE-1' where name = 'code made' returning barcode_symbology;
 select test.error_of($$update lab.samples set barcode_symbology = 'ean13' where name = 'code made'$$), test.error_of($$update lab.samples set barcode = '4006381333930' where name = 'code 1'$$);
 reset role;
+
+-- Who changed a certificate does not approve it, though others have touched it since; a note is no change of it.
+select test.become('tess');
+set role lab_user;
+insert into lab.calibrations (instrument_id, certificate_id, issued_at, expires_at, provider, result)
+select test.device('Rules one'), c, now() - interval '1 day', now() + interval '1 day', 'Institute', 'pass' from unnest(array['RULES-C1', 'RULES-C2']) c;
+reset role;
+select test.become('mary');
+set role lab_user;
+update lab.calibrations set expires_at = now() + interval '1000 days' where certificate_id = 'RULES-C1';
+update lab.calibrations set notes = 'seen' where certificate_id = 'RULES-C2';
+reset role;
+select test.become('tess');
+set role lab_user;
+update lab.calibrations set uncertainty = 0.1, uncertainty_unit = 'nm' where certificate_id like 'RULES-C%';
+reset role;
+select test.become('mary');
+set role lab_user;
+select certificate_id, test.error_of(format('select lab.calibration_approve(%L)', id)) as approved,
+  array(select u.username from lab.users u where u.id = any (written_by) order by 1) as written_by
+from lab.calibrations where certificate_id like 'RULES-C%' order by 1;
+select test.error_of($$update lab.calibrations set written_by = '{}'$$);
+-- Nor a result: with another's change in between, its writer reviews nothing.
+select property from lab.result_record(test.rules_run('rules override'), '[{"property": "second", "value": 1, "unit": "eV"}]');
+reset role;
+select test.become('sue');
+set role lab_user;
+update lab.results set value = 2 where property = 'second';
+reset role;
+select test.become('sam');
+set role lab_user;
+update lab.results set metadata = '{"seen": true}' where property = 'second';
+reset role;
+select test.become('sue');
+set role lab_user;
+select test.error_of($$select lab.result_review(array(select id from lab.results where property = 'second'))$$) as changed_it;
+reset role;
+select test.become('alan');
+set role lab_user;
+select quality, array(select u.username from lab.users u where u.id = any (r.written_by) order by 1) as written_by
+from lab.result_review(array(select id from lab.results where property = 'second'), 'suspect') r;
+select approved_by_id is not null as approved from lab.result_approve(array(select id from lab.results where property = 'second'));
+reset role;

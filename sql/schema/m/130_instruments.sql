@@ -91,6 +91,7 @@ create table lab_data.calibrations (
   document_uri        text,
   document_sha256     text,
   notes               lab_data.long_text,
+  written_by          uuid[]      not null default '{}',
   approved_by_id      uuid,
   approved_at         timestamptz,
   version             integer     not null default 1,
@@ -138,6 +139,7 @@ comment on column lab_data.calibrations.uncertainty is 'Expanded uncertainty of 
 comment on column lab_data.calibrations.reference_standards is 'Array of objects, one a standard used, each with its own certificate_id.';
 comment on column lab_data.calibrations.document_uri is 'Where the certificate is stored.';
 comment on column lab_data.calibrations.document_sha256 is 'SHA-256 of the stored certificate, lower-case hex.';
+comment on column lab_data.calibrations.written_by is 'Who recorded it or changed what counts: none of them approves it. Set by the database.';
 comment on column lab_data.calibrations.approved_by_id is 'Who approved it, by calibration_approve.';
 
 -- What calibration_status returns.

@@ -114,6 +114,7 @@ create table lab_data.results (
   quality        lab_data.result_quality not null default 'good',
   method         lab_data.short_name,
   measured_at    timestamptz not null default now(),
+  written_by     uuid[]      not null default '{}',
   reviewed_by_id uuid,
   reviewed_at    timestamptz,
   approved_by_id uuid,
@@ -181,5 +182,6 @@ comment on column lab_data.results.lower_limit is 'Specification, in unit.';
 comment on column lab_data.results.upper_limit is 'Specification, in unit.';
 comment on column lab_data.results.out_of_spec is 'Is value outside of its limits? Computed by the database; null without limits. The limits themselves are inside.';
 comment on column lab_data.results.quality is 'good, suspect, bad or unknown.';
+comment on column lab_data.results.written_by is 'Who recorded or changed it: none of them reviews or approves it. Set by the database.';
 comment on column lab_data.results.reviewed_by_id is 'Who reviewed it, by result_review; not who recorded it.';
 comment on column lab_data.results.approved_by_id is 'Who approved it, by result_approve; not who recorded it. An approved result is fixed.';

@@ -105,6 +105,7 @@ create or replace function lab_private.tg_calibrations__approval() returns trigg
   set search_path to pg_catalog, labos, pg_temp
 as $$
 begin
+  NEW.written_by := case TG_OP when 'INSERT' then array_remove(array[NEW.created_by], null) else OLD.written_by end;
   if TG_OP = 'INSERT' then
     if NEW.approved_by_id is not null and NEW.approved_by_id is not distinct from NEW.created_by then
       NEW.approved_by_id := null;
@@ -112,14 +113,19 @@ begin
     end if;
     return NEW;
   end if;
-  -- What was approved is what counts: a change takes the approval back.
-  if OLD.approved_at is not null
-     and (NEW.instrument_id, NEW.certificate_id, NEW.issued_at, NEW.expires_at, NEW.provider, NEW.result, NEW.uncertainty,
+  if (NEW.instrument_id, NEW.certificate_id, NEW.issued_at, NEW.expires_at, NEW.provider, NEW.result, NEW.uncertainty,
           NEW.uncertainty_unit, NEW.coverage_factor, NEW.reference_standards, NEW.document_uri, NEW.document_sha256)
          is distinct from
          (OLD.instrument_id, OLD.certificate_id, OLD.issued_at, OLD.expires_at, OLD.provider, OLD.result, OLD.uncertainty,
           OLD.uncertainty_unit, OLD.coverage_factor, OLD.reference_standards, OLD.document_uri, OLD.document_sha256)
   then
+    if labos.user_id() <> all (OLD.written_by) then
+      NEW.written_by := OLD.written_by || labos.user_id();
+    end if;
+    -- What was approved is what counts: a change takes the approval back.
+    if OLD.approved_at is null then
+      return NEW;
+    end if;
     if labos.user_id() is not null and not labos.has_permission('calibration:approve') then
       raise exception 'the calibration is approved' using errcode = 'PT409',
         detail = json_build_object('code', 'calibration_approved', 'id', NEW.id)::text,
@@ -167,8 +173,8 @@ begin
   elsif v_old.approved_at is not null then
     raise exception 'the calibration is approved already' using errcode = 'PT409',
       detail = json_build_object('code', 'calibration_approved', 'id', v_old.id)::text, hint = 'There is nothing to do.';
-  -- Who wrote it, first or last, does not vouch for it.
-  elsif labos.user_id() in (v_old.created_by, v_old.updated_by) then
+  -- Who wrote any of it does not vouch for it, also when somebody else has touched it since.
+  elsif labos.user_id() = v_old.created_by or labos.user_id() = any (v_old.written_by) then
     raise exception 'one cannot approve a calibration one has recorded' using errcode = 'PT403',
       detail = json_build_object('code', 'own_calibration', 'id', v_old.id)::text, hint = 'Let another holder of calibration:approve do it.';
   end if;

@@ -11,6 +11,7 @@ as $$
 declare
   v_run record;
 begin
+  NEW.written_by := case TG_OP when 'INSERT' then array_remove(array[NEW.created_by], null) else OLD.written_by end;
   if TG_OP = 'INSERT' then
     select r.status, r.sample_id into v_run from lab_data.runs r
     where r.org_id = NEW.org_id and r.id = NEW.run_id and r.deleted_at is null for share;
@@ -52,6 +53,9 @@ begin
     end if;
     -- What was reviewed is what was seen. The review call itself sets another reviewed_at.
     if NEW.reviewed_at is not distinct from OLD.reviewed_at then
+      if labos.user_id() <> all (OLD.written_by) then
+        NEW.written_by := OLD.written_by || labos.user_id();
+      end if;
       NEW.reviewed_by_id := null;
       NEW.reviewed_at := null;
     end if;
@@ -141,11 +145,8 @@ begin
       detail = json_build_object('code', 'result_not_found', 'id', v_id)::text, hint = 'List the results you may see with GET /results.';
   end if;
   select r.id into v_id from lab_data.results r
-  -- Who recorded it, or changed it last other than by reviewing or approving.
-  where r.org_id = org and r.id = any (ids)
-    and (r.created_by = labos.user_id()
-         or (r.updated_by = labos.user_id() and labos.user_id() is distinct from r.reviewed_by_id
-             and labos.user_id() is distinct from r.approved_by_id))
+  -- Who recorded or changed it other than by reviewing, also when somebody else has changed it since.
+  where r.org_id = org and r.id = any (ids) and (r.created_by = labos.user_id() or labos.user_id() = any (r.written_by))
   limit 1;
   if found then
     raise exception 'one cannot vouch for a result one has recorded' using errcode = 'PT403',
