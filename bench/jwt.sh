@@ -43,14 +43,14 @@ vacuum analyze bench.tokens;
 create function bench.run(kind text, ours boolean) returns float8 language plpgsql as $$
 declare
   v_schema text := case when ours then 'labos' else 'bench' end;
-  v_call   text := case kind when 'sign' then format('length(%I.sign(t.payload, t.secret))', v_schema)
+  v_call   text := case kind when 'sign' then format('octet_length(%I.sign(t.payload, t.secret))', v_schema)
                              else format('(select v.valid::int from %I.verify(t.token, t.secret) v)', v_schema) end;
   v_start  timestamptz;
   v_base   float8;
   v_sum    bigint;
 begin
   v_start := clock_timestamp();
-  execute 'select sum(length(t.secret)) from bench.tokens t' into v_sum;
+  execute 'select sum(octet_length(t.secret)) from bench.tokens t' into v_sum;
   v_base := extract(epoch from clock_timestamp() - v_start);
   v_start := clock_timestamp();
   execute format('select sum(%s) from bench.tokens t', v_call) into v_sum;

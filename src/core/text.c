@@ -33,22 +33,35 @@ lb_hex(const uint8 *bytes, int len)
 void
 lb_base64url_append(StringInfo out, const uint8 *bytes, int len)
 {
-	for (int i = 0; i < len; i += 3)
+	char	   *digit;
+	int			i = 0;
+
+	/* One check for room: this runs over every token that is signed. */
+	enlargeStringInfo(out, len / 3 * 4 + 5);
+	digit = out->data + out->len;
+
+	for (; i + 3 <= len; i += 3)
 	{
-		int			left = len - i;
+		uint32		group = (uint32) bytes[i] << 16 | (uint32) bytes[i + 1] << 8 | bytes[i + 2];
+
+		*digit++ = base64url_digits[group >> 18];
+		*digit++ = base64url_digits[group >> 12 & 63];
+		*digit++ = base64url_digits[group >> 6 & 63];
+		*digit++ = base64url_digits[group & 63];
+	}
+	if (i < len)
+	{
 		uint32		group = (uint32) bytes[i] << 16;
 
-		if (left > 1)
+		if (i + 1 < len)
 			group |= (uint32) bytes[i + 1] << 8;
-		if (left > 2)
-			group |= bytes[i + 2];
-		appendStringInfoCharMacro(out, base64url_digits[group >> 18]);
-		appendStringInfoCharMacro(out, base64url_digits[group >> 12 & 63]);
-		if (left > 1)
-			appendStringInfoCharMacro(out, base64url_digits[group >> 6 & 63]);
-		if (left > 2)
-			appendStringInfoCharMacro(out, base64url_digits[group & 63]);
+		*digit++ = base64url_digits[group >> 18];
+		*digit++ = base64url_digits[group >> 12 & 63];
+		if (i + 1 < len)
+			*digit++ = base64url_digits[group >> 6 & 63];
 	}
+	*digit = '\0';
+	out->len = digit - out->data;
 }
 
 static int
