@@ -34,6 +34,10 @@ as $$
 declare
   v_held uuid;
 begin
+  -- A transaction that reads the past must not rest on it: a certificate decided upon meanwhile refuses it here.
+  if current_setting('transaction_isolation') <> 'read committed' then
+    perform from lab_data.calibrations c where c.org_id = org and c.instrument_id = instrument and c.deleted_at is null for share;
+  end if;
   for v_try in 1 .. 10 loop
     select s.state, s.calibration_id, s.expires_at, s.failed_at
     into hold_calibration.state, hold_calibration.calibration_id, hold_calibration.expires_at, hold_calibration.failed_at
