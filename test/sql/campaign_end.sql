@@ -80,4 +80,8 @@ select test.error_of(format('delete from lab.design_campaigns where id = %L', :'
 select test.ask(3, 2) as id \gset
 select count(*) from lab.campaign_suggest(:'id', 6);
 select c.slot, lab.campaign_explain(c.id) -> 'replay' -> 'history' as history from lab.campaign_candidates c where c.campaign_id = :'id' order by 1;
+-- Scores on record are scores of one thing: the targets stay once there are candidates.
+select status from lab.campaign_pause(:'id');
+select test.error_of(format('update lab.design_campaigns set config = config || %L where id = %L', '{"target_properties":{"f":{"at_least":2}}}', :'id')) as targets,
+       test.error_of(format('update lab.design_campaigns set config = config || %L where id = %L', '{"max_iterations":7}', :'id')) as iterations;
 reset role;

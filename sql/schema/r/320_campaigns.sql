@@ -59,10 +59,11 @@ begin
   if TG_OP = 'UPDATE' and OLD.current_iteration > 0
      and (v_dataset.id is distinct from OLD.dataset_id or NEW.config -> 'search_space' is distinct from OLD.config -> 'search_space'
           or NEW.config #> '{evaluator,kind}' is distinct from OLD.config #> '{evaluator,kind}'
+          or NEW.config -> 'target_properties' is distinct from OLD.config -> 'target_properties'
           or (NEW.config ->> 'max_iterations')::integer < OLD.current_iteration) then
     raise exception 'the campaign has candidates already' using errcode = 'PT409',
       detail = json_build_object('code', 'space_fixed', 'current_iteration', OLD.current_iteration)::text,
-      hint = 'Search space, data set, evaluator and past iterations stay; make a new campaign.';
+      hint = 'Targets, search space, data set, evaluator and past iterations stay; make a new campaign.';
   end if;
   if v_dataset.id is not null then
     NEW.config := jsonb_set(NEW.config #- '{evaluator,dataset_id}', '{evaluator,dataset}', to_jsonb(v_dataset.name));
@@ -164,7 +165,7 @@ $$;
 comment on function lab.campaign_update(uuid, text, jsonb, text, integer) is
 $$Change a design campaign
 
-Only while CREATED or PAUSED; what is null stays. Search space, data set and evaluator stay once there are candidates. Errors: 403, 404 `campaign_not_found`, 409 `campaign_not_editable`, `space_fixed`, 412 `stale_version`, 400 `invalid_config`.$$;
+Only while CREATED or PAUSED; what is null stays. Targets, search space, data set and evaluator stay once there are candidates. Errors: 403, 404 `campaign_not_found`, 409 `campaign_not_editable`, `space_fixed`, 412 `stale_version`, 400 `invalid_config`.$$;
 revoke all on function lab.campaign_update(uuid, text, jsonb, text, integer) from public;
 grant execute on function lab.campaign_update(uuid, text, jsonb, text, integer) to lab_user;
 
