@@ -116,6 +116,14 @@ update lab_data.memberships set left_at = null where user_id = test.id_of('mary'
 update lab_data.users set is_active = true where username = 'tess';
 select event, outcome, detail ->> 'reason' as reason, count(*) > 0 as recorded
 from lab_data.access_logs where event in ('login', 'lockout') group by 1, 2, 3 order by 1, 2, 3;
+-- Each is sealed with the audit trail (P68), where it is nobody's to read.
+select count(*) as unsealed from lab_data.access_logs a
+where not exists (select from lab_private.audit_log l join lab_private.audit_table t on t.id = l.tab and t.kind = 'access_logs'
+                  where l.rec = a.id and l.op = 'I' and l.payload ->> 'event' = a.event);
+select test.become('alan'); set role lab_user;
+select count(*) > 0 as own_records, count(*) filter (where kind = 'access_logs') as sign_ins from lab.audit_log;
+select count(*) as history from lab.access_logs a, lab.audit_history('access_logs', a.id);
+reset role; select test.become(null);
 -- What was typed is not recorded, nor any secret (P39).
 select count(*) as leaks from lab_data.access_logs l where l::text ~* 'horse|nobody|1=1';
 

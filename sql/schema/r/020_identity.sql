@@ -185,6 +185,8 @@ create or replace trigger _300_append_only before update or delete or truncate o
 -- select only: rows are written by the calls themselves.
 call labos.protect('lab_data.access_logs', 'access_log', verbs => '{select}');
 call labos.expose('access_logs');
+-- Sealed in the tree (P68). Its copy belongs to no organisation: who may read a record's history may not read who signed in from where.
+call labos.audit_enable('lab_data.access_logs', policy => '{"org": "id"}');
 
 -- user_sessions -------------------------------------------------------------
 
