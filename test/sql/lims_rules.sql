@@ -173,3 +173,33 @@ select quality, array(select u.username from lab.users u where u.id = any (r.wri
 from lab.result_review(array(select id from lab.results where property = 'second'), 'suspect') r;
 select approved_by_id is not null as approved from lab.result_approve(array(select id from lab.results where property = 'second'));
 reset role;
+
+-- What is deleted gets no certificate, no structure and no prediction; nor does what another organisation has.
+select test.become('bob');
+set role lab_user;
+insert into lab.instruments (name) values ('Rules beta');
+insert into lab.materials (name) values ('Rules beta');
+reset role;
+select test.become('alan');
+set role lab_user;
+insert into lab.instruments (name) values ('Rules gone'), ('Rules there');
+insert into lab.materials (name) values ('Rules gone'), ('Rules there');
+insert into lab.structures (name, formula, n_atoms, format, source) values ('Rules gone', 'Si', 2, 'cif', 'a'), ('Rules there', 'Si', 2, 'cif', 'b');
+reset role;
+create function test.rules_id(kind text, name text) returns uuid language plpgsql security definer as $$
+declare v_id uuid; begin execute format('select id from lab_data.%I where name = %L', kind, name) into v_id; return v_id; end $$;
+set role lab_user;
+delete from lab.instruments where name = 'Rules gone';
+delete from lab.materials where name = 'Rules gone';
+delete from lab.structures where name = 'Rules gone';
+select x.name, test.error_of(format('insert into lab.calibrations (instrument_id, certificate_id, issued_at, expires_at, provider, result) values (%L, %L, now(), now() + interval ''1 day'', ''x'', ''pass'')',
+    test.rules_id('instruments', x.name), x.name)) as certificate,
+  test.error_of(format('insert into lab.structures (material_id, formula, n_atoms, format, source) values (%L, ''Si'', 2, ''cif'', ''c'')', test.rules_id('materials', x.name))) as structure
+from (values ('Rules there'), ('Rules gone'), ('Rules beta')) x(name);
+select x.name, test.error_of(format('insert into lab.predicted_properties (structure_id, model_name, model_version, properties) values (%L, ''m'', ''1'', ''{}'')', test.rules_id('structures', x.name))) as prediction,
+  test.error_of(format('insert into lab.structures (parent_structure_id, formula, n_atoms, format, source) values (%L, ''Si'', 2, ''cif'', ''d'')', test.rules_id('structures', x.name))) as child
+from (values ('Rules there'), ('Rules gone')) x(name);
+-- A structure of a deleted material is still renamed.
+delete from lab.materials where name = 'Rules there';
+update lab.structures set name = 'renamed', material_id = material_id where material_id is not null and source = 'c' returning name;
+reset role;

@@ -107,6 +107,12 @@ as $$
 begin
   NEW.written_by := case TG_OP when 'INSERT' then array_remove(array[NEW.created_by], null) else OLD.written_by end;
   if TG_OP = 'INSERT' then
+    perform from lab_data.instruments i where i.org_id = NEW.org_id and i.id = NEW.instrument_id and i.deleted_at is null for key share;
+    if not found then
+      raise exception 'instrument not found' using errcode = 'PT404',
+        detail = json_build_object('code', 'instrument_not_found', 'id', NEW.instrument_id)::text,
+        hint = 'List the instruments you may see with GET /instruments.';
+    end if;
     if NEW.approved_by_id is not null and NEW.approved_by_id is not distinct from NEW.created_by then
       NEW.approved_by_id := null;
       NEW.approved_at := null;
@@ -137,7 +143,7 @@ begin
   return NEW;
 end
 $$;
-comment on function lab_private.tg_calibrations__approval() is 'Before a change of a calibration: no one approves by inserting, a change of what was approved takes the approval back.';
+comment on function lab_private.tg_calibrations__approval() is 'Before a change of a calibration: its instrument is there, no one approves by inserting, a change of what was approved takes the approval back.';
 
 create or replace trigger _100_stamp before insert or update on lab_data.calibrations for each row execute function labos.tg__stamp();
 create or replace trigger _300_approval before insert or update on lab_data.calibrations

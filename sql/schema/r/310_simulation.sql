@@ -23,17 +23,46 @@ begin
       detail = json_build_object('code', 'structure_immutable', 'id', OLD.id)::text,
       hint = 'Create a new structure and name this one as parent_structure_id.';
   end if;
+  if NEW.material_id is not null and (TG_OP = 'INSERT' or NEW.material_id is distinct from OLD.material_id)
+     and not exists (select from lab_data.materials m where m.org_id = NEW.org_id and m.id = NEW.material_id and m.deleted_at is null) then
+    raise exception 'material not found' using errcode = 'PT422',
+      detail = json_build_object('code', 'material_not_found', 'material_id', NEW.material_id)::text,
+      hint = 'A material is one that you can see.';
+  end if;
+  if TG_OP = 'INSERT' and NEW.parent_structure_id is not null and not exists (
+    select from lab_data.structures s where s.org_id = NEW.org_id and s.id = NEW.parent_structure_id and s.deleted_at is null) then
+    raise exception 'structure not found' using errcode = 'PT422',
+      detail = json_build_object('code', 'structure_not_found', 'structure_id', NEW.parent_structure_id)::text,
+      hint = 'A structure is one that you can see.';
+  end if;
   NEW.hash := encode(sha256(convert_to(btrim(
     regexp_replace(replace(NEW.source, E'\r\n', E'\n'), '[ \t]+$', '', 'gn'), E' \t\n\r'), 'UTF8')), 'hex');
   return NEW;
 end
 $$;
-comment on function lab_private.tg_structures__hash() is 'Before insert or update of a structure: its hash; PT409 structure_immutable.';
+comment on function lab_private.tg_structures__hash() is 'Before insert or update of a structure: its hash, its material and parent are there; PT409 structure_immutable, PT422 material_not_found, structure_not_found.';
 
 create or replace trigger _100_stamp before insert or update on lab_data.structures
   for each row execute function labos.tg__stamp();
-create or replace trigger _300_hash before insert or update of source, format, hash on lab_data.structures
+create or replace trigger _300_hash before insert or update of source, format, hash, material_id on lab_data.structures
   for each row execute function lab_private.tg_structures__hash();
+create or replace function lab_private.tg_predicted_properties__structure() returns trigger
+  language plpgsql
+  set search_path to pg_catalog, pg_temp
+as $$
+begin
+  if not exists (select from lab_data.structures s where s.org_id = NEW.org_id and s.id = NEW.structure_id and s.deleted_at is null) then
+    raise exception 'structure not found' using errcode = 'PT422',
+      detail = json_build_object('code', 'structure_not_found', 'structure_id', NEW.structure_id)::text,
+      hint = 'A structure is one that you can see.';
+  end if;
+  return NEW;
+end
+$$;
+comment on function lab_private.tg_predicted_properties__structure() is 'Before insert of a prediction: its structure is there; PT422 structure_not_found.';
+create or replace trigger _300_structure before insert on lab_data.predicted_properties
+  for each row execute function lab_private.tg_predicted_properties__structure();
+
 create or replace trigger _100_stamp before insert or update on lab_data.predicted_properties
   for each row execute function labos.tg__stamp();
 
