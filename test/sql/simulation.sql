@@ -261,6 +261,16 @@ select test.become('vic');
 set role lab_user;
 select scale, name from lab.simulation_engines();
 reset role;
+-- A history is for those who may see the record: its owner, and holders of simulation:read_any.
+select j.id as job from lab_data.simulation_jobs j where j.owner_id = test.id_of('sam') order by j.id limit 1 \gset
+select test.become('sam'); set role lab_user;
+select count(*) > 0 as own, lab.audit_as_of('simulation_job', :'job') is not null as own_state from lab.audit_history('simulation_job', :'job');
+reset role; select test.become('tess'); set role lab_user;
+select count(*) as of_others, lab.audit_as_of('simulation_job', :'job') as state, lab.audit_diff('simulation_job', :'job', '2020-01-01') as diff from lab.audit_history('simulation_job', :'job');
+select count(*) filter (where kind like 'simulation%') as jobs, count(*) > 0 as others from lab.audit_log;
+reset role; select test.become('mary'); set role lab_user;
+select count(*) > 0 as as_manager, (select count(*) > 0 from lab.audit_log where kind = 'simulation_jobs') as in_log from lab.audit_history('simulation_job', :'job');
+reset role;
 -- Leave the laboratory as it was.
 delete from lab_data.simulation_results where parent_result_id is not null;
 delete from lab_data.simulation_results;

@@ -26,15 +26,29 @@ $do$;
 
 -- The log, as far as the caller's organisation goes ----------------------------------
 
+-- Kinds of records that have an owner: their history is for them and for holders of read_any.
+create or replace view lab_private.audit_scope as
+select t.id, t.kind, x.permission
+from lab_private.audit_table t
+left join (select format('%I.%I', n.nspname, c.relname) as relname,
+                  substring(pg_get_expr(p.polqual, p.polrelid) from $x$owner_for\('([a-z_]+:read_any)'$x$) as permission
+           from pg_policy p
+           join pg_class c on c.oid = p.polrelid
+           join pg_namespace n on n.oid = c.relnamespace
+           where p.polname = 'select_own_org') x on x.relname = t.relname;
+comment on view lab_private.audit_scope is 'Definitions of audited tables with the permission that shows records of others: null where all who read the table see all.';
+
 /*
  * A barrier view with the owner's rights, since nobody is granted the log
  * itself; only lab.audit_log, which runs with the caller's, may be named.
  */
 create or replace view lab_private.audit_visible with (security_barrier) as
+with kinds as materialized (
+  select s.id, s.kind, s.permission is null or labos.has_permission(s.permission) as readable from lab_private.audit_scope s)
 select l.gen, l.xid, l.n, l.ts, l.op, t.kind, l.rec, l.actor, l.reason, l.payload, l.ctx
 from lab_private.audit_log l
-left join lab_private.audit_table t on t.id = l.tab
-where l.org_id = labos.org_for('audit:read');
+left join kinds t on t.id = l.tab
+where l.org_id = labos.org_for('audit:read') and coalesce(t.readable, true);
 comment on view lab_private.audit_visible is 'The rows of the audit log that the caller may see; behind lab.audit_log.';
 grant select on lab_private.audit_visible to lab_user;
 
@@ -80,6 +94,20 @@ as $$
 $$;
 comment on function lab_private.audit_kinds(text) is 'Definitions of a kind of record, given in singular or plural.';
 
+create or replace function lab_private.audit_readable(org_id uuid, tabs integer[], id uuid) returns boolean
+  language sql stable
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+  -- Not of others, or one's own as the log knows it.
+  select not exists (select from lab_private.audit_scope s
+                     where s.id = any (audit_readable.tabs) and not labos.has_permission(s.permission))
+    or exists (select from lab_private.audit_log l
+               where l.rec = audit_readable.id and l.tab = any (audit_readable.tabs) and l.org_id = audit_readable.org_id
+                 and l.op in ('I', 'S') and (l.payload ->> 'owner_id')::uuid = labos.user_id())
+$$;
+comment on function lab_private.audit_readable(uuid, integer[], uuid) is 'Whether the caller may read the history of this record: all of it, or as its first owner.';
+revoke all on function lab_private.audit_readable(uuid, integer[], uuid) from public;
+
 create or replace function lab.audit_history(kind text, id uuid)
   returns table (n bigint, at timestamptz, op text, actor uuid, actor_name text, changes json, reason text,
                  request_id text, ip text, db_role text)
@@ -104,6 +132,7 @@ begin
   left join lab_private.audit_ctx c on c.id = l.ctx
   left join lab_data.users u on u.id = l.actor
   where l.rec = audit_history.id and l.tab = any (v_tabs) and l.org_id = v_org
+    and lab_private.audit_readable(v_org, v_tabs, audit_history.id)
   window w as (order by l.gen, l.ts, l.xid, l.n)
   order by 1;
 end
@@ -111,7 +140,7 @@ $$;
 comment on function lab.audit_history(text, uuid) is
 $$History of a record
 
-Every version in order: who, when, what (old and new), why and from where. n counts from 1. Errors: 401, 403 without `audit:read`, 404 `kind_not_found`; a record of another organisation has no rows.$$;
+Every version in order: who, when, what (old and new), why and from where. n counts from 1. Errors: 401, 403 without `audit:read`, 404 `kind_not_found`; a record of another organisation, or of somebody else where only owners see theirs, has no rows.$$;
 
 create or replace function lab.audit_as_of(kind text, id uuid, at timestamptz default now())
   returns jsonb
@@ -124,6 +153,9 @@ declare
   v_state jsonb;
   v_row   record;
 begin
+  if not lab_private.audit_readable(v_org, v_tabs, audit_as_of.id) then
+    return null;
+  end if;
   for v_row in
     select l.op, l.payload::jsonb as payload
     from lab_private.audit_log l
