@@ -40,6 +40,8 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "compat.h"
+
 /* A row of lab_private.login_guard: three columns, none of them null. */
 typedef struct GuardRow
 {
@@ -118,7 +120,7 @@ change_row(const pg_uuid_t *user, GuardChange change, void *arg)
 	InitDirtySnapshot(self);
 	self.snapshot_type = SNAPSHOT_SELF;
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(user));
-	scan = systable_beginscan(rel, RelationGetPrimaryKeyIndex(rel), true, &self, 1, &key);
+	scan = systable_beginscan(rel, lb_primary_key_index(rel), true, &self, 1, &key);
 	tuple = systable_getnext(scan);
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "user has no row in \"%s\"", RelationGetRelationName(rel));
