@@ -45,9 +45,7 @@ begin
   return 'ok';
 exception when others then
   get stacked diagnostics v_detail = pg_exception_detail;
-  return concat_ws(' ', sqlstate, substring(v_detail from '"code"\s*:\s*"([a-z0-9_]+)"')) || ': '
-    -- A keyword since PostgreSQL 16: quoted there.
-    || replace(sqlerrm, '"json_object"', 'json_object');
+  return concat_ws(' ', sqlstate, substring(v_detail from '"code"\s*:\s*"([a-z0-9_]+)"')) || ': ' || sqlerrm;
 end
 $$;
 

@@ -26,9 +26,9 @@ comment on domain lab_data.long_text is 'Text of up to 100,000 characters.';
 create domain lab_data.short_code as text
   constraint short_code_check check (value ~ '^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$');
 comment on domain lab_data.short_code is 'A code that people type: letters, digits and . _ / -, up to 64, the first a letter or digit.';
-create domain lab_data.json_object as jsonb
-  constraint json_object_check check (jsonb_typeof(value) = 'object');
-comment on domain lab_data.json_object is 'A JSON object.';
+create domain lab_data.json_map as jsonb
+  constraint json_map_check check (jsonb_typeof(value) = 'object');
+comment on domain lab_data.json_map is 'A JSON object.';
 
 -- projects --------------------------------------------------------------------
 
@@ -42,7 +42,7 @@ create table lab_data.projects (
   lead_id     uuid,
   starts_on   date,
   ends_on     date,
-  metadata    lab_data.json_object not null default '{}',
+  metadata    lab_data.json_map not null default '{}',
   version     integer     not null default 1,
   created_at  timestamptz not null default now(),
   created_by  uuid,

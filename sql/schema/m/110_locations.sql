@@ -25,7 +25,7 @@ create table lab_data.locations (
   grid_columns integer,
   temperature_c float8,
   description  lab_data.long_text,
-  metadata     lab_data.json_object not null default '{}',
+  metadata     lab_data.json_map not null default '{}',
   version      integer     not null default 1,
   created_at   timestamptz not null default now(),
   created_by   uuid,

@@ -48,7 +48,7 @@ create table lab_data.samples (
   position       text,
   owner_id       uuid        default labos.user_id(),
   transfer_to_id uuid,
-  metadata       lab_data.json_object not null default '{}',
+  metadata       lab_data.json_map not null default '{}',
   version        integer     not null default 1,
   created_at     timestamptz not null default now(),
   created_by     uuid,
