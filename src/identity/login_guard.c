@@ -188,13 +188,16 @@ PG_FUNCTION_INFO_V1(labos_login_guard_charge);
 Datum
 labos_login_guard_charge(PG_FUNCTION_ARGS)
 {
-	Charge		c = {PG_GETARG_INT32(1), PG_GETARG_INT32(2)};
+	Charge		c;
 	Datum		values[2] = {0};
 	bool		nulls[2] = {true, true};
 	TupleDesc	desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
+	memset(&c, 0, sizeof(c));
+	c.max_failed = PG_GETARG_INT32(1);
+	c.lock_seconds = PG_GETARG_INT32(2);
 	nulls[0] = !change_row(PG_GETARG_UUID_P(0), charge, &c);
 	values[0] = Int32GetDatum(c.after.failed);
 	nulls[1] = c.after.locked_until == DT_NOBEGIN;
@@ -213,10 +216,11 @@ PG_FUNCTION_INFO_V1(labos_login_guard_set);
 Datum
 labos_login_guard_set(PG_FUNCTION_ARGS)
 {
-	GuardRow	wanted = {{{0}}};
+	GuardRow	wanted;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		elog(ERROR, "user and attempts must not be null");
+	memset(&wanted, 0, sizeof(wanted));
 	wanted.failed = PG_GETARG_INT32(1);
 	wanted.locked_until = PG_ARGISNULL(2) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(2);
 	change_row(PG_GETARG_UUID_P(0), assign, &wanted);
