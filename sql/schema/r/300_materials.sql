@@ -54,8 +54,6 @@ create or replace function lab_private.csv_number(field text, line integer, name
   language plpgsql stable
   set search_path to pg_catalog, pg_temp
 as $$
-declare
-  v_number float8;
 begin
   if csv_number.field is null or btrim(csv_number.field) = '' then
     return null;
