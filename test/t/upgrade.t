@@ -7,13 +7,16 @@ now=$(sed -n "s/^default_version = '\(.*\)'/\1/p" labos.control)
 
 # library VERSION CLUSTER: the library as that version would have had it: it knows its own number only.
 library() {
-  local tree
+  local tree status
   tree=$(scratch_dir tree)
-  scratch+=("$tree")
   cp -a Makefile src bin sql labos.control labos.so "$tree/"
   touch "$tree/src/labos.c"
   make -s --no-print-directory -C "$tree" -f src/build.mk LABOS_V="$1" labos.so \
     && install -m 755 "$tree/labos.so" "$2/pg$("$(pg_config_path)" --pkglibdir)/labos.so"
+  status=$?
+  # Here, not at the end: the test runs this in a shell of its own.
+  scratch_remove "$tree"
+  return $status
 }
 restart() { pg_stop "$1" "$1/bin" fast; pg_start "$1" "$(readlink "$1/bin")" 0; }
 
