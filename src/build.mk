@@ -29,7 +29,9 @@ OBJS += $(OBJS_campaign)
 OBJS += src/deploy/exec_file.o
 OBJS := $(sort $(OBJS))
 
-DATA_built = labos--$(LABOS_V).sql labos--0.1--0.2.sql
+# The upgrade from the last release; those between older ones are frozen with them.
+LABOS_LAST = 0.2
+DATA_built = labos--$(LABOS_V).sql labos--$(LABOS_LAST)--$(LABOS_V).sql
 DATA       = $(wildcard sql/released/labos--*.sql)
 
 # Hidden by src/exports.map, not by -fvisibility: PostgreSQL 15 does not mark its own entry points.
@@ -49,8 +51,8 @@ include $(PGXS)
 labos--$(LABOS_V).sql: labos.control sql/manifest bin/gen-sql $(wildcard sql/code/*.sql sql/schema/m/*.sql sql/schema/r/*.sql)
 	bin/gen-sql $(LABOS_V) > $@.tmp && mv $@.tmp $@
 
-labos--0.1--0.2.sql: labos--$(LABOS_V).sql $(wildcard sql/upgrade/*.sql)
-	bin/gen-sql --upgrade 0.1 0.2 > $@.tmp && mv $@.tmp $@
+labos--$(LABOS_LAST)--$(LABOS_V).sql: labos--$(LABOS_V).sql $(wildcard sql/upgrade/*.sql)
+	bin/gen-sql --upgrade $(LABOS_LAST) $(LABOS_V) > $@.tmp && mv $@.tmp $@
 
 # Headers are few and shared: any change rebuilds all.
 $(OBJS) labos.so: $(wildcard src/*.h src/*/*.h) src/build.mk src/exports.map labos.control

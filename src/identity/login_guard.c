@@ -1,18 +1,23 @@
 /*-------------------------------------------------------------------------
  *
  * login_guard.c
- *		Failed sign-ins, counted so that no ROLLBACK uncounts them.
+ *		Counts and single uses that no ROLLBACK takes back.
  *
  * A guess is refused by a value, not by an error, so that its record commits.
  * But the client has a say in what becomes of the transaction: a psql user
  * writes ROLLBACK, a HTTP client lets PostgREST cast the answer to something
- * it is not (?select=pgrst_scalar::int).  So the count that decides stands in
- * rows of fixed layout that are overwritten in place, under the lock of their
- * page and with a WAL record of their own, flushed at once: neither abort nor
- * crash takes an attempt back (P29).  users.failed_login_attempts follows it.
+ * it is not (?select=pgrst_scalar::int).  So what decides stands in rows of
+ * fixed layout that are overwritten in place, under the lock of their page and
+ * with a WAL record of their own, flushed at once: neither abort nor crash
+ * takes an attempt or a use back (P29).  Two tables have that layout:
  *
- * Must never: be called before the row of the user is locked (the callers do,
- * so that guesses at one account queue), or update these rows by SQL.
+ *	login_guard		failed sign-ins of a user; users.failed_login_attempts follows
+ *	use_guard		whatever is used once or only forwards: one-time tokens, backup
+ *					codes, the last time step of a TOTP secret, failures at a challenge
+ *
+ * Must never: charge a login_guard row before the row of the user is locked
+ * (the callers do, so that guesses at one account queue), or update rows of
+ * either table by SQL.
  *
  * IDENTIFICATION
  *	  src/identity/login_guard.c
@@ -42,10 +47,10 @@
 
 #include "compat.h"
 
-/* A row of lab_private.login_guard: three columns, none of them null. */
+/* A row of either table: three columns, none of them null. */
 typedef struct GuardRow
 {
-	pg_uuid_t	user_id;
+	pg_uuid_t	id;
 	int32		failed;
 	int32		unused;			/* alignment */
 	TimestampTz locked_until;	/* DT_NOBEGIN: not locked */
@@ -57,7 +62,7 @@ typedef struct GuardRow
 typedef bool (*GuardChange) (GuardRow *row, void *arg);
 
 static GuardRow *
-row_on_page(Page page, ItemPointer tid, const pg_uuid_t *user)
+row_on_page(Page page, ItemPointer tid, const pg_uuid_t *id)
 {
 	OffsetNumber offset = ItemPointerGetOffsetNumber(tid);
 	ItemId		item;
@@ -74,13 +79,13 @@ row_on_page(Page page, ItemPointer tid, const pg_uuid_t *user)
 	if (HeapTupleHeaderGetNatts(tuple) != GUARD_COLUMNS ||
 		(tuple->t_infomask & HEAP_HASNULL) != 0 ||
 		ItemIdGetLength(item) < tuple->t_hoff + sizeof(GuardRow) ||
-		memcmp(&row->user_id, user, sizeof(*user)) != 0)
+		memcmp(&row->id, id, sizeof(*id)) != 0)
 		return NULL;
 	return row;
 }
 
 static bool
-overwrite(Relation rel, ItemPointer tid, const pg_uuid_t *user, GuardChange change, void *arg)
+overwrite(Relation rel, ItemPointer tid, const pg_uuid_t *id, GuardChange change, void *arg)
 {
 	Buffer		buffer = ReadBuffer(rel, ItemPointerGetBlockNumber(tid));
 	GenericXLogState *state;
@@ -89,7 +94,7 @@ overwrite(Relation rel, ItemPointer tid, const pg_uuid_t *user, GuardChange chan
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	state = GenericXLogStart(rel);
-	row = row_on_page(GenericXLogRegisterBuffer(state, buffer, 0), tid, user);
+	row = row_on_page(GenericXLogRegisterBuffer(state, buffer, 0), tid, id);
 	if (row == NULL)
 		elog(ERROR, "unexpected row in \"%s\"", RelationGetRelationName(rel));
 	changed = change(row, arg);
@@ -101,31 +106,32 @@ overwrite(Relation rel, ItemPointer tid, const pg_uuid_t *user, GuardChange chan
 	return changed;
 }
 
-/* Finds the user's row and changes it in place; false if it was left alone. */
+/* Finds the row and changes it in place; false if it was left alone or is not there. */
 static bool
-change_row(const pg_uuid_t *user, GuardChange change, void *arg)
+change_row(const char *table, const pg_uuid_t *id, bool missing_ok, GuardChange change, void *arg)
 {
 	Oid			schema = get_namespace_oid("lab_private", false);
-	Oid			relid = get_relname_relid("login_guard", schema);
+	Oid			relid = get_relname_relid(table, schema);
 	Relation	rel;
 	SysScanDesc scan;
 	ScanKeyData key;
 	SnapshotData self;
 	HeapTuple	tuple;
-	bool		changed;
+	bool		changed = false;
 
 	if (!OidIsValid(relid))
-		elog(ERROR, "lab_private.login_guard does not exist");
+		elog(ERROR, "lab_private.%s does not exist", table);
 	rel = table_open(relid, RowExclusiveLock);
 	InitDirtySnapshot(self);
 	self.snapshot_type = SNAPSHOT_SELF;
-	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(user));
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(id));
 	scan = systable_beginscan(rel, lb_primary_key_index(rel), true, &self, 1, &key);
 	tuple = systable_getnext(scan);
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "user has no row in \"%s\"", RelationGetRelationName(rel));
+	if (!HeapTupleIsValid(tuple) && !missing_ok)
+		elog(ERROR, "\"%s\" has no such row", table);
 	/* The scan's pin keeps the row where it is. */
-	changed = overwrite(rel, &tuple->t_self, user, change, arg);
+	if (HeapTupleIsValid(tuple))
+		changed = overwrite(rel, &tuple->t_self, id, change, arg);
 	systable_endscan(scan);
 	table_close(rel, NoLock);
 	return changed;
@@ -198,11 +204,79 @@ labos_login_guard_charge(PG_FUNCTION_ARGS)
 	memset(&c, 0, sizeof(c));
 	c.max_failed = PG_GETARG_INT32(1);
 	c.lock_seconds = PG_GETARG_INT32(2);
-	nulls[0] = !change_row(PG_GETARG_UUID_P(0), charge, &c);
+	nulls[0] = !change_row("login_guard", PG_GETARG_UUID_P(0), false, charge, &c);
 	values[0] = Int32GetDatum(c.after.failed);
 	nulls[1] = c.after.locked_until == DT_NOBEGIN;
 	values[1] = TimestampTzGetDatum(c.after.locked_until);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* Forwards only: what has been used stays used. */
+static bool
+advance(GuardRow *row, void *arg)
+{
+	int32		to = *(int32 *) arg;
+
+	if (row->failed >= to)
+		return false;
+	row->failed = to;
+	return true;
+}
+
+/*
+ * labos.use_guard_advance(id uuid, value integer) returns boolean
+ *		Moves the value of a row of lab_private.use_guard forwards: true for the
+ *		one caller who did, false when it stood there already or further, or the
+ *		row does not exist.  With value 1 on a row made with 0: the single use.
+ *
+ * Cost:	one page write and a WAL flush when it is true
+ * SQL:		volatile strict
+ */
+PG_FUNCTION_INFO_V1(labos_use_guard_advance);
+
+Datum
+labos_use_guard_advance(PG_FUNCTION_ARGS)
+{
+	int32		to = PG_GETARG_INT32(1);
+
+	PG_RETURN_BOOL(change_row("use_guard", PG_GETARG_UUID_P(0), true, advance, &to));
+}
+
+/*
+ * labos.use_guard_charge(id uuid, most integer) returns integer
+ *		Counts one more try at a row of lab_private.use_guard before it is
+ *		checked; null when "most" have been counted or the row does not exist.
+ *
+ * Cost:	one page write and a WAL flush when it is not null
+ * SQL:		volatile strict
+ */
+PG_FUNCTION_INFO_V1(labos_use_guard_charge);
+
+typedef struct Tries
+{
+	int32		most;
+	int32		after;
+} Tries;
+
+static bool
+one_more_try(GuardRow *row, void *arg)
+{
+	Tries	   *tries = arg;
+
+	if (row->failed >= tries->most)
+		return false;
+	tries->after = ++row->failed;
+	return true;
+}
+
+Datum
+labos_use_guard_charge(PG_FUNCTION_ARGS)
+{
+	Tries		tries = {PG_GETARG_INT32(1), 0};
+
+	if (!change_row("use_guard", PG_GETARG_UUID_P(0), true, one_more_try, &tries))
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(tries.after);
 }
 
 /*
@@ -223,6 +297,6 @@ labos_login_guard_set(PG_FUNCTION_ARGS)
 	memset(&wanted, 0, sizeof(wanted));
 	wanted.failed = PG_GETARG_INT32(1);
 	wanted.locked_until = PG_ARGISNULL(2) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(2);
-	change_row(PG_GETARG_UUID_P(0), assign, &wanted);
+	change_row("login_guard", PG_GETARG_UUID_P(0), false, assign, &wanted);
 	PG_RETURN_VOID();
 }

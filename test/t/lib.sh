@@ -70,9 +70,17 @@ set client_min_messages to warning;
 create extension labos cascade;
 call labos.deploy();
 SQL
-  local part
-  for part in fill-0.1 fill; do
-    sql "$1" "$2" <"test/t/$part.sql" >/dev/null || { echo "Bail out! test/t/$part.sql does not run"; exit 1; }
+  fill "$1" "$2" "$(sed -n "s/^default_version = '\(.*\)'/\1/p" labos.control)"
+}
+
+# fill CLUSTER DATABASE VERSION: what every version up to this one added to the laboratory of the tests.
+fill() {
+  local part version
+  for part in $(printf '%s\n' test/t/fill-*.sql | sort -V); do
+    version=${part##*fill-}
+    version=${version%.sql}
+    [ "$(printf '%s\n' "$version" "$3" | sort -V | tail -n 1)" = "$3" ] || continue
+    sql "$1" "$2" <"$part" >/dev/null || { echo "Bail out! $part does not run"; exit 1; }
   done
 }
 

@@ -36,8 +36,7 @@ for script in sql/released/labos--*.sql; do
   sql "$server" postgres -c 'create database lab'
   ok "$old: it deploys" sql "$server" lab -c 'set client_min_messages to warning' -c "create extension labos version '$old' cascade" -c 'call labos.deploy()'
   is "$old: is what stands there" "$(sql "$server" lab -c 'select library, extension, deployed from labos.status()')" "$old|$old|$old"
-  if [ -f "test/t/fill-$old.sql" ]; then sql "$server" lab <"test/t/fill-$old.sql" >/dev/null
-  else sql "$server" lab <test/t/fill.sql >/dev/null; fi
+  fill "$server" lab "$old"
   rows=$(contents "$server" lab | grep -v '^lab_private\.\(deployment\|migration\|repeatable\)|')
   # What somebody added must survive.
   sql "$server" lab <<'SQL'
@@ -67,7 +66,7 @@ SQL
   # The members of the extension too.
   members="select pg_describe_object(classid, objid, 0) from pg_depend where deptype = 'e' and refobjid = (select oid from pg_extension where extname = 'labos') order by 1"
   is "$old: the extension has the same members" "$(sql "$server" lab -c "$members")" "$(sql "$fresh" lab -c "$members")"
-  functions="select p.oid::regprocedure, md5(pg_get_functiondef(p.oid)), p.proacl from pg_proc p join pg_depend d on d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e' and d.refobjid = (select oid from pg_extension where extname = 'labos') where p.prokind in ('f', 'p') order by 1"
+  functions="select p.oid::regprocedure::text, md5(pg_get_functiondef(p.oid)), p.proacl from pg_proc p join pg_depend d on d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e' and d.refobjid = (select oid from pg_extension where extname = 'labos') where p.prokind in ('f', 'p') order by 1"
   is "$old: with the same definitions" "$(sql "$server" lab -c "$functions")" "$(sql "$fresh" lab -c "$functions")"
   pg_stop "$server" "$server/bin" immediate
 done

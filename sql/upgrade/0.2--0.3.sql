@@ -1,0 +1,1 @@
+-- What version 0.3 changes in members that 0.2 had. New members come after this, from their own files.
