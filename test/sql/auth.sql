@@ -404,7 +404,7 @@ select test.answer($$select lab.auth_register('new@alpha.test', 'newbie', 'Corre
 select count(*) as keys, bool_or(k ?| '{d,k,p,q}') as private_members from jsonb_array_elements(lab.jwks() -> 'keys') k;
 reset role; select test.become('root'); set role lab_user;
 select t, test.error_of('select * from lab_private.' || t) from unnest(array['signing_keys', 'credentials', 'refresh_tokens', 'identity_settings']) t;
-select test.error_of('select lab_private.access_token(null, null, null, null)'), test.error_of($$select lab_private.sign_in('a', 'b', null, null)$$), test.error_of('select lab_private.postgrest_config()');
+select test.error_of('select lab_private.access_token(null)'), test.error_of($$select lab_private.sign_in('a', 'b', null, null)$$), test.error_of('select lab_private.postgrest_config()');
 -- A new key is published at once and signs after its lead; older keys verify until their last token has expired (P37).
 select lab.jwks() #>> '{keys,0,kid}' as first \gset
 select r ->> 'alg' as alg from lab.signing_key_rotate() r;

@@ -10,15 +10,23 @@
 
 -- who is calling --------------------------------------------------------------
 
--- Bound when they are created, and without a search path of their own: both are inlined into one plan.
-create or replace function lab_private.session_ends_at(session uuid, owner uuid) returns timestamptz
-  language sql stable
+create or replace function lab_private.permissions_within(held text[], scopes text[]) returns text[]
+  language sql immutable
+  set search_path to pg_catalog, pg_temp
 begin atomic
-  select s.expires_at from lab_data.user_sessions s
-  where s.id = session_ends_at.session and s.user_id = session_ends_at.owner and s.revoked_at is null;
+  select case when permissions_within.scopes is null then permissions_within.held else array(
+    -- Part by part the narrower of the two, where one covers the other.
+    select distinct (case when hr = '*' then sr else hr end || ':' || case when ha = '*' then sa else ha end) collate "C"
+    from unnest(permissions_within.held) h,
+         unnest(permissions_within.scopes) s,
+         split_part(h, ':', 1) hr, split_part(h, ':', 2) ha, split_part(s, ':', 1) sr, split_part(s, ':', 2) sa
+    where (hr = sr or hr = '*' or sr = '*') and (ha = sa or ha = '*' or sa = '*')
+    order by 1) end;
 end;
-comment on function lab_private.session_ends_at(uuid, uuid) is 'When a live session of this user ends; null when it has been revoked or is not theirs.';
+comment on function lab_private.permissions_within(text[], text[]) is
+  'What scopes leave of permissions: *:* within sample:* is sample:*, sample:* within sample:read is sample:read; all of them without scopes. Sorted by bytes.';
 
+-- Bound when it is created, and without a search path of its own: inlined into the query of C.
 create or replace function lab_private.identity_load(
   source text, claimed_user uuid, claimed_org uuid, claimed_session uuid, issued_at timestamptz, login name)
   returns table (user_id uuid, org_id uuid, session_id uuid, is_superuser boolean,
@@ -28,16 +36,18 @@ begin atomic
   with recursive
   asked as (
     -- A token counts with its session only; a database login needs none.
-    select l.user_id, l.org_id, null::uuid as session_id, null::timestamptz as session_ends
+    select l.user_id, l.org_id, null::uuid as session_id, null::timestamptz as session_ends, null::text[] as scopes, 'login' as kind
     from lab_private.db_logins l
     where identity_load.source = 'login' and l.rolname = identity_load.login
     union all
-    select identity_load.claimed_user, identity_load.claimed_org, identity_load.claimed_session, s.ends
-    from lab_private.session_ends_at(identity_load.claimed_session, identity_load.claimed_user) s(ends)
-    where identity_load.source in ('token', 'gateway') and s.ends > statement_timestamp()
+    select s.user_id, s.org_id, s.id, s.expires_at, s.scopes, s.kind
+    from lab_data.user_sessions s
+    where identity_load.source in ('token', 'gateway')
+      and s.id = identity_load.claimed_session and s.user_id = identity_load.claimed_user and s.org_id = identity_load.claimed_org
+      and s.revoked_at is null and s.expires_at > statement_timestamp()
   ),
   caller as (
-    select a.user_id, m.org_id, a.session_id, u.is_superuser, a.session_ends
+    select a.user_id, m.org_id, a.session_id, u.is_superuser, a.session_ends, a.scopes, a.kind
     from asked a
     join lab_data.users u on u.id = a.user_id
     join lab_data.memberships m on m.user_id = a.user_id and m.org_id = a.org_id
@@ -61,17 +71,23 @@ begin atomic
     union
     select p.id, p.name, p.parent_id
     from effective e join lab_data.roles p on p.id = e.parent_id and p.deleted_at is null
-  )
-  select c.user_id, c.org_id, c.session_id, c.is_superuser,
+  ),
+  granted (permissions) as (
     -- Sorted by bytes: C searches by strcmp.
-    array(select distinct rp.permission::text collate "C"
-          from effective e join lab_data.role_permissions rp on rp.role_id = e.id order by 1),
-    array(select distinct e.name collate "C" from effective e order by 1),
+    select array(select distinct rp.permission::text collate "C"
+                 from effective e join lab_data.role_permissions rp on rp.role_id = e.id order by 1)
+  )
+  -- A session with scopes has no role: what asks for one would give more than they say. No key administers the installation.
+  select c.user_id, c.org_id, c.session_id, c.is_superuser and c.scopes is null and c.kind <> 'api_key',
+    case when c.scopes is null then g.permissions else lab_private.permissions_within(g.permissions, c.scopes) end,
+    array(select distinct e.name collate "C" from effective e where c.scopes is null order by 1),
     least(c.session_ends, (select min(h.expires_at) from held h))
-  from caller c;
+  from caller c, granted g;
 end;
 comment on function lab_private.identity_load(text, uuid, uuid, uuid, timestamptz, name) is
   'The caller as C sees them: one row if the user, membership, organisation and session are live, else none. reload_at: when time alone changes the answer.';
+-- Of version 0.2.
+drop function if exists lab_private.session_ends_at(uuid, uuid);
 
 create or replace function lab_private.org_members(org uuid) returns uuid[]
   language sql stable

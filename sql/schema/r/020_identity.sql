@@ -276,6 +276,14 @@ as $$
 $$;
 comment on function lab_private.member_permissions(uuid, uuid) is 'What a member may do now, through all roles and their parents.';
 
+create or replace function lab_private.session_scopes() returns text[]
+  language sql stable
+  set search_path to pg_catalog, pg_temp
+as $$
+  select s.scopes from lab_data.user_sessions s where s.id = labos.session_id() and s.user_id = labos.user_id()
+$$;
+comment on function lab_private.session_scopes() is 'Scopes of the caller''s session; null when it has none.';
+
 create or replace function lab_private.require_superuser() returns uuid
   language plpgsql stable
   set search_path to pg_catalog, labos, pg_temp

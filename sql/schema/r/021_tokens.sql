@@ -7,7 +7,7 @@
  *
  * Holds    signing_key_add, signing_key_rotate, signing_key_retire, jwks,
  *          postgrest_config, access_token, session_open, session_alive,
- *          sessions_end, refresh_rotate
+ *          require_interactive, sessions_end, refresh_rotate
  * Needs    020; C identity (jwk_generate, jwt_sign, secret_seal, random_token)
  * Used by  022 to 026
  */
@@ -187,8 +187,29 @@ comment on function lab_private.postgrest_config() is
 
 -- access tokens -------------------------------------------------------------
 
-create or replace function lab_private.access_token(
-  org_id uuid, user_id uuid, session_id uuid, session_ends timestamptz, out token text, out expires_in integer)
+-- Signatures of version 0.2.
+drop function if exists lab_private.access_token(uuid, uuid, uuid, timestamptz);
+drop function if exists lab_private.token_answer(uuid, uuid, uuid, timestamptz, text, timestamptz);
+drop function if exists lab_private.session_open(uuid, uuid, jsonb);
+
+create or replace function lab_private.session_permissions(session lab_data.user_sessions) returns text[]
+  language sql stable
+  set search_path to pg_catalog, pg_temp
+as $$
+  select lab_private.permissions_within(lab_private.member_permissions(session.org_id, session.user_id), session.scopes)
+$$;
+comment on function lab_private.session_permissions(lab_data.user_sessions) is 'What the holder of a session may do in it now: the member''s permissions within the session''s scopes.';
+
+create or replace function lab_private.session_roles(session lab_data.user_sessions) returns text[]
+  language sql stable
+  set search_path to pg_catalog, pg_temp
+as $$
+  select case when session.scopes is null and session.acting_org_id is null
+         then lab_private.member_roles(session.org_id, session.user_id) else '{}' end
+$$;
+comment on function lab_private.session_roles(lab_data.user_sessions) is 'Names of the roles that count in a session: none in one with scopes or in another organisation.';
+
+create or replace function lab_private.access_token(session lab_data.user_sessions, out token text, out expires_in integer)
   language plpgsql volatile
   set search_path to pg_catalog, labos, pg_temp
 as $$
@@ -202,27 +223,28 @@ begin
       detail = json_build_object('code', 'no_signing_key')::text,
       hint = 'SELECT labos.bootstrap(organisation, e-mail, password);';
   end if;
-  expires_in := least((lab_private.token_lifetimes(access_token.org_id)).access_seconds,
-                      floor(extract(epoch from session_ends))::bigint - v_now);
+  expires_in := least((lab_private.token_lifetimes(session.org_id)).access_seconds,
+                      floor(extract(epoch from session.expires_at))::bigint - v_now);
   select jsonb_build_object(
     'iss', s.issuer, 'aud', s.audience, 'sub', u.id, 'iat', v_now, 'nbf', v_now, 'exp', v_now + access_token.expires_in,
-    'jti', labos.uuid_v7(), 'sid', access_token.session_id, 'role', 'lab_user', 'org_id', access_token.org_id, 'email', u.email,
-    'roles', lab_private.member_roles(access_token.org_id, u.id),
+    'jti', labos.uuid_v7(), 'sid', session.id, 'role', case session.kind when 'guest' then 'lab_guest' else 'lab_user' end,
+    'org_id', coalesce(session.acting_org_id, session.org_id), 'email', u.email,
+    'aal', session.aal, 'amr', session.amr, 'roles', lab_private.session_roles(session),
     'permissions', case when '*:*' = any (p.held) then '{*:*}' else p.held end)
+    || case when session.scopes is null then '{}' else jsonb_build_object('scope', array_to_string(session.scopes, ' ')) end
   into v_claims
-  from lab_data.users u, lab_private.identity_settings s,
-       lab_private.member_permissions(access_token.org_id, access_token.user_id) p (held)
-  where u.id = access_token.user_id;
+  from lab_data.users u, lab_private.identity_settings s, lab_private.session_permissions(session) p (held)
+  where u.id = session.user_id;
   token := labos.jwt_sign(v_claims, lab_private.private_jwk(v_key), null, 'at+jwt');
 end
 $$;
-comment on function lab_private.access_token(uuid, uuid, uuid, timestamptz) is
+comment on function lab_private.access_token(lab_data.user_sessions) is
   'Signs an access token (typ at+jwt) for a session: lifetime of the organisation, never beyond the session.';
 
 -- sessions ------------------------------------------------------------------
 
 create or replace function lab_private.token_answer(
-  org_id uuid, user_id uuid, session_id uuid, session_ends timestamptz, refresh_token text, refresh_ends timestamptz) returns jsonb
+  session lab_data.user_sessions, refresh_token text, refresh_ends timestamptz) returns jsonb
   language sql volatile
   set search_path to pg_catalog, pg_temp
 as $$
@@ -230,46 +252,81 @@ as $$
     'access_token', a.token,
     'token_type', 'Bearer',
     'expires_in', a.expires_in,
-    'refresh_token', token_answer.refresh_token,
-    'refresh_expires_in', greatest(0, floor(extract(epoch from token_answer.refresh_ends - clock_timestamp()))::integer),
-    'session_id', token_answer.session_id,
+    'session_id', session.id,
+    'session_kind', session.kind,
+    'aal', session.aal,
+    'amr', session.amr,
+    'scopes', session.scopes,
     'must_change_password', coalesce(c.must_change, false),
     'user', jsonb_build_object('id', u.id, 'email', u.email, 'username', u.username, 'full_name', u.full_name,
       'is_verified', u.is_verified, 'is_superuser', u.is_superuser),
     'organization', jsonb_build_object('id', o.id, 'name', o.name, 'slug', o.slug),
-    'roles', lab_private.member_roles(o.id, u.id),
-    'permissions', lab_private.member_permissions(o.id, u.id))
-  from lab_private.access_token(token_answer.org_id, token_answer.user_id, token_answer.session_id, token_answer.session_ends) a,
+    'roles', lab_private.session_roles(session),
+    'permissions', lab_private.session_permissions(session))
+    || case when token_answer.refresh_token is null then '{}' else jsonb_build_object(
+      'refresh_token', token_answer.refresh_token,
+      'refresh_expires_in', greatest(0, floor(extract(epoch from token_answer.refresh_ends - clock_timestamp()))::integer)) end
+  from lab_private.access_token(token_answer.session) a,
        lab_data.users u
        left join lab_private.credentials c on c.user_id = u.id,
        lab_data.organizations o
-  where u.id = token_answer.user_id and o.id = token_answer.org_id
+  where u.id = session.user_id and o.id = coalesce(session.acting_org_id, session.org_id)
 $$;
-comment on function lab_private.token_answer(uuid, uuid, uuid, timestamptz, text, timestamptz) is 'The body that signs a client in.';
+comment on function lab_private.token_answer(lab_data.user_sessions, text, timestamptz) is 'The body that signs a client in; without a refresh token when there is none.';
 
-create or replace function lab_private.session_open(org_id uuid, user_id uuid, device_info jsonb) returns jsonb
+create or replace function lab_private.session_open(
+  org_id uuid, user_id uuid, device_info jsonb, kind text default 'password', aal smallint default 1, amr text[] default '{pwd}',
+  scopes text[] default null, api_key_id uuid default null, acting_org_id uuid default null, reason text default null,
+  refresh boolean default true, lifetime interval default null) returns jsonb
   language plpgsql volatile
   set search_path to pg_catalog, labos, pg_temp
 as $$
 declare
   v_life    record;
-  v_session uuid := labos.uuid_v7();
+  v_session lab_data.user_sessions;
   v_ends    timestamptz;
-  v_refresh_ends timestamptz;
-  v_token   text := labos.random_token();
+  v_token   text;
 begin
   v_life := lab_private.token_lifetimes(session_open.org_id);
-  v_ends := clock_timestamp() + make_interval(secs => v_life.session_seconds);
-  v_refresh_ends := least(v_ends, clock_timestamp() + make_interval(secs => v_life.refresh_seconds));
-  insert into lab_data.user_sessions (id, org_id, user_id, device_info, user_agent, ip, expires_at)
-  values (v_session, session_open.org_id, session_open.user_id, session_open.device_info,
-          lab_private.client_user_agent(), lab_private.client_ip(), v_ends);
-  insert into lab_private.refresh_tokens (token_sha256, family_id, session_id, org_id, expires_at)
-  values (sha256(convert_to(v_token, 'UTF8')), labos.uuid_v7(), v_session, session_open.org_id, v_refresh_ends);
-  return lab_private.token_answer(session_open.org_id, session_open.user_id, v_session, v_ends, v_token, v_refresh_ends);
+  -- What cannot be refreshed need not outlive its access token.
+  v_ends := clock_timestamp() + coalesce(session_open.lifetime,
+    make_interval(secs => case when session_open.refresh then v_life.session_seconds else v_life.access_seconds end));
+  insert into lab_data.user_sessions (org_id, user_id, device_info, user_agent, ip, expires_at, kind, aal, amr, scopes, api_key_id, acting_org_id, reason)
+  values (session_open.org_id, session_open.user_id, session_open.device_info,
+          lab_private.client_user_agent(), lab_private.client_ip(), v_ends, session_open.kind, session_open.aal, session_open.amr,
+          session_open.scopes, session_open.api_key_id, session_open.acting_org_id, session_open.reason)
+  returning * into v_session;
+  if session_open.refresh then
+    v_ends := least(v_ends, clock_timestamp() + make_interval(secs => v_life.refresh_seconds));
+    v_token := labos.random_token();
+    insert into lab_private.refresh_tokens (token_sha256, family_id, session_id, org_id, expires_at)
+    values (sha256(convert_to(v_token, 'UTF8')), labos.uuid_v7(), v_session.id, session_open.org_id, v_ends);
+  end if;
+  return lab_private.token_answer(v_session, v_token, v_ends);
 end
 $$;
-comment on function lab_private.session_open(uuid, uuid, jsonb) is 'Begins a session with a new family of refresh tokens; returns the tokens.';
+comment on function lab_private.session_open(uuid, uuid, jsonb, text, smallint, text[], text[], uuid, uuid, text, boolean, interval) is
+  'Begins a session with a new family of refresh tokens (refresh => false: without, and no longer than one access token); returns the tokens.';
+
+create or replace function lab_private.require_interactive() returns uuid
+  language plpgsql stable
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_user uuid := labos.require_user();
+begin
+  if exists (select from lab_data.user_sessions s
+             where s.id = labos.session_id() and s.user_id = v_user
+               and (s.kind in ('api_key', 'guest', 'superuser') or s.scopes is not null)) then
+    raise exception 'only somebody who has signed in themselves may do this' using errcode = 'PT403',
+      detail = json_build_object('code', 'interactive_session_required')::text,
+      hint = 'Sign in with auth_login in your own organisation: not with an API key, as a guest or with scopes.';
+  end if;
+  return v_user;
+end
+$$;
+comment on function lab_private.require_interactive() is
+  'The caller, if signed in as a person: PT401 not_authenticated, PT403 interactive_session_required for API keys, guests, superusers elsewhere and sessions with scopes (P64).';
 
 create or replace function lab_private.session_alive(session lab_data.user_sessions) returns boolean
   language sql stable
@@ -380,7 +437,7 @@ begin
   end if;
   perform lab_private.access_log('refresh', 'success', v_session.org_id, v_session.user_id, v_session.id,
     case when v_won then '{}' else '{"repeated": true}' end::jsonb);
-  return lab_private.token_answer(v_session.org_id, v_session.user_id, v_session.id, v_session.expires_at, v_next, v_ends);
+  return lab_private.token_answer(v_session, v_next, v_ends);
 end
 $$;
 comment on function lab_private.refresh_rotate(text) is

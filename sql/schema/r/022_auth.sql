@@ -450,6 +450,7 @@ as $$
 declare
   v_user uuid := labos.require_user();
   v_org  uuid := labos.org_id();
+  v_scopes text[] := lab_private.session_scopes();
 begin
   return (
     select jsonb_build_object(
@@ -464,8 +465,9 @@ begin
                       from lab_data.memberships m
                       join lab_data.organizations o on o.id = m.org_id and o.is_active and o.deleted_at is null
                       where m.user_id = u.id and m.left_at is null),
-      'roles', lab_private.member_roles(v_org, u.id),
-      'permissions', lab_private.member_permissions(v_org, u.id))
+      'scopes', v_scopes,
+      'roles', case when v_scopes is null then lab_private.member_roles(v_org, u.id) else '{}' end,
+      'permissions', lab_private.permissions_within(lab_private.member_permissions(v_org, u.id), v_scopes))
     from lab_data.users u where u.id = v_user);
 end
 $$;
