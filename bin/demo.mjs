@@ -58,18 +58,24 @@ await signIn('admin', process.env.LABOS_ADMIN_EMAIL, process.env.LABOS_ADMIN_PAS
 const people = [['mary', 'manager'], ['sam', 'scientist'], ['tess', 'technician'], ['vic', 'viewer']]
 const password = 'Pipette-2026'
 const ids = {}
+const initial = {}
 for (const [name, role] of people) {
   const cap = name[0].toUpperCase() + name.slice(1)
   const made = await rpc('admin', 'user_create', {
-    email: `${name}@example.lab`, username: name, full_name: `${cap} Demo`, password, roles: [role]
+    email: `${name}@example.lab`, username: name, full_name: `${cap} Demo`, initial_password: true, roles: [role]
   }, { tell: (a) => `${a.username ?? name}, ${role}` })
   ids[name] = made.id ?? made.user?.id
+  initial[name] = made.initial_password
 }
 await rpc('admin', 'organization_create', {
-  name: 'Other Lab', slug: 'other-lab', admin_email: 'olga@other.lab', admin_username: 'olga', admin_password: password
-}, { tell: (a) => `second organisation ${a.slug ?? a.organization?.slug}` })
-for (const [name] of people) await signIn(name, `${name}@example.lab`, password)
-await signIn('olga', 'olga', password)
+  name: 'Other Lab', slug: 'other-lab', admin_email: 'olga@other.lab', admin_username: 'olga', initial_password: true
+}, { tell: (a) => { initial.olga = a.admin.initial_password; return `second organisation ${a.slug}` } })
+// Nobody chooses a password for somebody else: the first one is random, and changed at once.
+for (const name of [...people.map(([p]) => p), 'olga']) {
+  await signIn(name, name, initial[name])
+  await rpc(name, 'auth_password_change', { current: initial[name], new: password })
+  await signIn(name, name, password)
+}
 await rpc('nobody', 'auth_login', { login: 'sam', password: 'wrong' }, { expect: 401 })
 
 // ------------------------------------------------------------------------------------------------------------------

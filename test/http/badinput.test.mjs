@@ -20,7 +20,7 @@ const documented = readFileSync(new URL('../../docs/errors.md', import.meta.url)
 const directory = process.env.LABOS_DIR;
 const logStart = directory ? statSync(`${directory}/server.log`).size : 0;
 // Calls of the whole installation need its administrator.
-const ofInstallation = /^(identity_settings|organization_create|signing_key)/;
+const ofInstallation = /^(identity_settings|organization_create|signing_key|permission_(create|update|delete))/;
 
 let alpha, beta, api, root, token, rollback, child, scratch, base, tables, writable, foreign;
 const known = new Map();
@@ -192,14 +192,14 @@ async function goodArguments() {
     dataset_import: { name: 'D', csv: 'formula,gap\nGaAs,1.4\nNaCl,8.5\n', mapping: { formula: 'formula', properties: { band_gap: 'gap' } }, dry_run: false },
     identity_settings_update: { settings: JSON.parse('{"lock_seconds":60}') },
     job_create: { engine_type: 'ATOMIC', scale: undefined, parameters: {}, structure_id: mine('structures'), parent_job_id: undefined, fidelity: 'stub', seed: 1, priority: 1 }, job_submit: { id: job }, job_run: { id: submitted }, job_cancel: { id: submitted }, job_retry: { id: job },
-    organization_create: { name: 'Gamma', slug: `gamma-${alpha.slug}`, admin_email: 'g@x.example', admin_password: 'Isolation-2026', admin_username: 'gamma-admin' },
-    restore: { kind: 'material', id: gone }, trash: { kind: 'material' }, result_record: { run_id: running, results: [{ property: 'purity', value: 99.3, uncertainty: 0.2, unit: '%', method: 'x', lower_limit: 0, upper_limit: 100, measured_at: '2026-01-01T00:00:00Z', metadata: { a: 1 } }, { property: 'curve', unit: '1', value_array: [1, 2], axis: { name: 'x', unit: 'nm', values: [1, 2] } }] },
+    organization_create: { name: 'Gamma', slug: `gamma-${alpha.slug}`, admin_email: 'g@x.example', admin_username: 'gamma-admin', initial_password: false },
+    restore: { kind: 'material', id: gone }, trash: { kind: 'material' }, purge: { kind: 'material' }, role_restore: { id: user }, permission_create: { name: 'plot:read', description: 'x' }, permission_update: { name: 'plot:read', description: 'x' }, permission_delete: { name: 'plot:read' }, result_record: { run_id: running, results: [{ property: 'purity', value: 99.3, uncertainty: 0.2, unit: '%', method: 'x', lower_limit: 0, upper_limit: 100, measured_at: '2026-01-01T00:00:00Z', metadata: { a: 1 } }, { property: 'curve', unit: '1', value_array: [1, 2], axis: { name: 'x', unit: 'nm', values: [1, 2] } }] },
     result_import_csv: { run_id: running, text: 'purity [%]\n99\n', mapping: {}, dry_run: false }, result_import_jcamp: { run_id: running, text: spectrum, dry_run: false },
     role_create: { name: 'other', permissions: ['user:read'], parent: 'viewer' }, role_update: { permissions: ['user:read'], parent: 'viewer' }, role_assign: { expires_at: '2036-01-01T00:00:00Z' },
     run_create: { instrument_id: instrument, sample_id: mine('samples'), project_id: mine('projects'), operator_id: me, params: { a: 1 } }, run_start: { id: queued }, run_finish: { id: running }, run_fail: { id: running }, run_cancel: { id: queued },
     sample_accept: { id: offered }, sample_transfer: { id: mine('samples'), location_id: mine('locations', "kind = 'box'"), position: 'B2', to_user_id: undefined }, sample_status_set: { id: mine('samples', "name = 'Sand'") },
     location_tree: { id: mine('locations') }, location_path: { id: mine('locations') }, membership_restore: { roles: ['viewer'] }, signing_key_rotate: { alg: 'HS256' }, signing_key_retire: { kid: 'nothing' },
-    user_create: { ...person, roles: ['viewer'] }, user_update: { id: user, version: undefined }, user_delete: { id: user }, user_activate: { id: user }, user_deactivate: { id: user }, user_restore: { id: user }, user_unlock: { id: user }, user_permissions: { id: user },
+    user_create: { email: person.email, username: person.username, roles: ['viewer'] }, user_update: { id: user, version: undefined }, user_delete: { id: user }, user_activate: { id: user }, user_deactivate: { id: user }, user_restore: { id: user }, user_unlock: { id: user }, user_permissions: { id: user },
     auth_session_end: { id: one(`select id from lab_data.user_sessions where user_id = '${me}' limit 1`) ?? nowhere },
   };
 }

@@ -2,7 +2,7 @@
 // Then what every table answers to: filter, order, page, embedding.
 import assert from 'node:assert/strict';
 import test, { before } from 'node:test';
-import { Person, must, installationAdmin, request, sql } from './lib.mjs';
+import { Person, givePassword, must, installationAdmin, request, sql } from './lib.mjs';
 
 const password = 'Quartz-Kestrel-48';
 const people = {};
@@ -13,13 +13,15 @@ before(async () => {
   const root = await installationAdmin();
   for (const slug of ['camp', 'camp-other']) {
     await must(root, 'POST', '/rpc/organization_create', {
-      name: slug, slug, admin_email: `${slug}@example.lab`, admin_username: slug, admin_password: password,
+      name: slug, slug, admin_email: `${slug}@example.lab`, admin_username: slug,
     });
+    givePassword(slug, password);
   }
   people.admin = new Person('camp', password);
   people.other = new Person('camp-other', password);
   for (const [name, role] of [['manager', 'manager'], ['owner', 'scientist'], ['colleague', 'scientist'], ['viewer', 'viewer']]) {
-    await people.admin.must('POST', '/rpc/user_create', { email: `camp-${name}@example.lab`, username: `camp-${name}`, password, roles: [role] });
+    await people.admin.must('POST', '/rpc/user_create', { email: `camp-${name}@example.lab`, username: `camp-${name}`, roles: [role] });
+    givePassword(`camp-${name}`, password);
     people[name] = new Person(`camp-${name}`, password);
   }
 });

@@ -45,6 +45,10 @@ export async function signIn(login, password) {
   return (await must(null, 'POST', '/rpc/auth_login', { login, password })).access_token;
 }
 
+// A password that a test knows: over HTTP nobody chooses one for somebody else (P50).
+export const givePassword = (username, password) => sql(
+  `select lab_private.password_set(u.id, '${password}', u.email::text, u.username) from lab_data.users u where u.username = '${username}'`);
+
 export const installationAdmin = () => signIn(process.env.LABOS_ADMIN_EMAIL, process.env.LABOS_ADMIN_PASSWORD);
 
 // A person who signs in again when their session has been ended.
@@ -71,11 +75,14 @@ export async function organisation(slug) {
   const root = await installationAdmin();
   const password = 'Isolation-2026';
   await must(root, 'POST', '/rpc/organization_create', {
-    name: `${slug} Lab`, slug, admin_email: `admin@${slug}.example`, admin_username: `${slug}-admin`, admin_password: password,
+    name: `${slug} Lab`, slug, admin_email: `admin@${slug}.example`, admin_username: `${slug}-admin`,
   });
+  givePassword(`${slug}-admin`, password);
   const admin = new Person(`admin@${slug}.example`, password);
-  await admin.must('POST', '/rpc/user_create', { email: `nobody@${slug}.example`, username: `${slug}-nobody`, password, roles: [] });
-  await admin.must('POST', '/rpc/user_create', { email: `manager@${slug}.example`, username: `${slug}-manager`, password, roles: ['manager'] });
+  for (const [name, roles] of [['nobody', []], ['manager', ['manager']]]) {
+    await admin.must('POST', '/rpc/user_create', { email: `${name}@${slug}.example`, username: `${slug}-${name}`, roles });
+    givePassword(`${slug}-${name}`, password);
+  }
   const [{ id }] = sql(`select id from lab_data.organizations where slug = '${slug}'`);
   return { slug, id, admin, manager: new Person(`manager@${slug}.example`, password), nobody: new Person(`nobody@${slug}.example`, password) };
 }

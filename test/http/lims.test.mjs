@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import test, { before } from 'node:test';
-import { Person, organisation, request } from './lib.mjs';
+import { Person, givePassword, organisation, request } from './lib.mjs';
 
 const people = {};
 const password = 'Quartz-Kestrel-48';
@@ -17,7 +17,8 @@ before(async () => {
   const other = await organisation('lims-other');
   Object.assign(people, { admin: home.admin, manager: home.manager, other: other.admin });
   for (const role of ['scientist', 'technician', 'viewer']) {
-    await home.admin.must('POST', '/rpc/user_create', { email: `${role}@lims-home.example`, username: `lims-${role}`, password, roles: [role] });
+    await home.admin.must('POST', '/rpc/user_create', { email: `${role}@lims-home.example`, username: `lims-${role}`, roles: [role] });
+    givePassword(`lims-${role}`, password);
     people[role] = new Person(`${role}@lims-home.example`, password);
   }
 });

@@ -289,10 +289,11 @@ from unnest(array['lab.auth_me()', 'lab.auth_logout_all()', 'lab.auth_sessions()
 
 reset role; select test.become('alan'); set role lab_user;
 select u ->> 'email' as email, u ->> 'username' as username, u -> 'roles' as roles, u ->> 'is_verified' as verified
-from lab.user_create(' Nina@Alpha.Test', 'nina', 'Correct-Horse-4', 'Nina N', '{technician}') u;
+from lab.user_create(' Nina@Alpha.Test', 'nina', 'Nina N', '{technician}') u;
+reset role; do $$ begin perform lab_private.password_set(test.id_of('nina'), 'Correct-Horse-4', 'nina@alpha.test', 'nina'); end $$; set role lab_user;
 select test.answer($$select lab.auth_login('nina', 'Correct-Horse-4')$$) as nina, test.answer($$select lab.user_create('nina@alpha.test', 'nina2')$$) as email,
        test.answer($$select lab.user_create('nina2@alpha.test', 'NINA')$$) as username, test.answer($$select lab.user_create('x', 'nina2')$$) as bad_email,
-       test.answer($$select lab.user_create('nina2@alpha.test', 'n')$$) as bad_username, test.answer($$select lab.user_create('nina2@alpha.test', 'nina2', 'weak')$$) as weak,
+       test.answer($$select lab.user_create('nina2@alpha.test', 'n')$$) as bad_username, test.answer($$select lab.user_create('nina2@alpha.test', 'nina2', is_machine => true, initial_password => true)$$) as machine,
        test.answer($$select lab.user_create('nina2@alpha.test', 'nina2', roles => '{emperor}')$$) as role, test.answer($$select lab.user_create(null, null)$$) as nulls,
        test.answer($$select lab.user_create('nina2@alpha.test', 'nina2', roles => array[null]::text[])$$) as null_role,
        test.answer($$select lab.user_create('nina2@alpha.test', 'nina2', full_name => repeat('x', 1000000))$$) as huge;
@@ -347,7 +348,7 @@ select labos.has_permission('role:assign') as deputy,
        test.answer(format('select lab.role_assign(%L, ''admin'')', :'nina')) as self_admin, test.answer(format('select lab.role_assign(%L, ''scientist'')', :'nina')) as self_scientist,
        test.answer($$select lab.role_create('r3', permissions => '{audit:verify}')$$) as make, test.answer($$select lab.role_create('r3', permissions => '{*:*}')$$) as make_all,
        test.answer($$select lab.role_create('r3', parent => 'manager')$$) as by_parent, test.answer($$select lab.role_update('deputy', permissions => '{*:*}')$$) as widen,
-       test.answer($$select lab.user_create('r3@alpha.test', 'r33', 'Correct-Horse-4', roles => '{admin}')$$) as by_user;
+       test.answer($$select lab.user_create('r3@alpha.test', 'r33', roles => '{admin}')$$) as by_user;
 select test.answer(format('select lab.user_update(%L, email => ''evil@alpha.test'')', test.id_of('alan'))) as takeover, test.answer(format('select lab.user_deactivate(%L)', test.id_of('alan'))) as disable,
        test.answer(format('select lab.role_revoke(%L, ''admin'')', test.id_of('alan'))) as demote, test.answer(format('select lab.user_update(%L, full_name => ''Vic V'')', test.id_of('vic'))) as inferior,
        test.answer(format('select lab.role_assign(%L, ''technician'')', test.id_of('vic'))) as give_own;
@@ -368,10 +369,11 @@ select count(*) as logs from lab.access_logs;
 -- the installation ------------------------------------------------------------
 
 reset role; select test.become('root'); set role lab_user;
-select o ->> 'slug' as slug, o #>> '{admin,username}' as admin, o #> '{admin,roles}' as roles from lab.organization_create('Delta Lab', admin_email => 'dora@delta.test', admin_password => 'Correct-Horse-4') o;
+select o ->> 'slug' as slug, o #>> '{admin,username}' as admin, o #> '{admin,roles}' as roles from lab.organization_create('Delta Lab', admin_email => 'dora@delta.test') o;
+reset role; do $$ begin perform lab_private.password_set(test.id_of('dora'), 'Correct-Horse-4', 'dora@delta.test', 'dora'); end $$; set role lab_user;
 select test.answer($$select lab.auth_login('dora', 'Correct-Horse-4')$$);
 select test.answer($$select lab.organization_create('Delta Lab')$$) as again, test.answer('select lab.organization_create(null)') as nulls, test.answer($$select lab.organization_create('X', 'not a slug')$$) as slug,
-       test.answer($$select lab.organization_create('Eps', admin_email => 'sam@alpha.test', admin_password => 'Correct-Horse-4')$$) as taken,
+       test.answer($$select lab.organization_create('Eps', admin_email => 'sam@alpha.test', initial_password => true)$$) as taken,
        test.answer($$select lab.organization_create('実験室')$$) as no_latin_name;
 -- An existing user becomes admin of another organisation, and switches; there the one's rights, here the other's.
 select o #>> '{admin,username}' as admin from lab.organization_create('Zeta', admin_email => 'sam@alpha.test') o;

@@ -161,7 +161,7 @@ declare
   v_min integer;
   v_max integer;
 begin
-  for v_key, v_min, v_max in values ('access_token_minutes', 1, 60), ('refresh_token_days', 1, 90) loop
+  for v_key, v_min, v_max in values ('access_token_minutes', 1, 60), ('refresh_token_days', 1, 90), ('retention_days', 30, 36500) loop
     if not NEW.settings ? v_key then
       continue;
     end if;

@@ -3,9 +3,10 @@
  *
  * What an administrator does with the members of the own organisation. Three
  * rules hold over all of it: who acts must hold every permission of whom they
- * act on (nobody takes over a superior); an organisation keeps one admin; and
- * an account that is also a member elsewhere is not changed from here, only
- * its membership.
+ * act on (nobody takes over a superior, and the superuser of the installation
+ * is touched by superusers only); an organisation keeps one admin; and an
+ * account that is also a member elsewhere is not changed from here, only its
+ * membership. Nobody chooses a password for somebody else (P50).
  *
  * Holds    user_create, user_update, user_deactivate, user_activate, user_unlock,
  *          user_delete, user_restore, membership_remove, membership_restore, user_permissions
@@ -113,7 +114,7 @@ begin
        select from lab_data.user_roles g
        join lab_data.roles r on r.id = g.role_id and r.name = 'admin' and r.org_id is null
        join lab_data.memberships m on m.org_id = g.org_id and m.user_id = g.user_id and m.left_at is null
-       join lab_data.users u on u.id = g.user_id and u.is_active and u.deleted_at is null
+       join lab_data.users u on u.id = g.user_id and u.is_active and u.is_verified and not u.is_machine and u.deleted_at is null
        where g.org_id = require_admin_left.org_id and g.expires_at is null) then
     raise exception 'an organisation keeps at least one admin' using errcode = 'PT409',
       detail = json_build_object('code', 'last_admin')::text,
@@ -121,7 +122,7 @@ begin
   end if;
 end
 $$;
-comment on function lab_private.require_admin_left(uuid) is 'After a change: an active admin without expiry remains, else PT409 last_admin.';
+comment on function lab_private.require_admin_left(uuid) is 'After a change: a person who is active, verified and admin without expiry remains, else PT409 last_admin.';
 
 create or replace function lab_private.require_admins_left(user_id uuid) returns void
   language plpgsql volatile
@@ -184,9 +185,11 @@ comment on function lab_private.require_sole_membership(uuid, uuid) is
 
 -- making --------------------------------------------------------------------
 
+drop function if exists lab_private.user_add(uuid, text, text, text, text, text, text, boolean, boolean, text, boolean);
 create or replace function lab_private.user_add(
   org_id uuid, email text, username text, password text, full_name text, first_name text, last_name text,
-  is_verified boolean, must_change boolean, title text default null, is_superuser boolean default false) returns uuid
+  is_verified boolean, must_change boolean, title text default null, is_superuser boolean default false,
+  is_machine boolean default false) returns uuid
   language plpgsql volatile
   set search_path to pg_catalog, pg_temp
 as $$
@@ -200,10 +203,10 @@ begin
     raise exception 'this e-mail address is taken' using errcode = 'PT409',
       detail = json_build_object('code', 'email_taken')::text;
   end if;
-  insert into lab_data.users (email, username, first_name, last_name, full_name, is_verified, is_superuser)
+  insert into lab_data.users (email, username, first_name, last_name, full_name, is_verified, is_superuser, is_machine)
   values (v_email, user_add.username, user_add.first_name, user_add.last_name,
           coalesce(user_add.full_name, nullif(concat_ws(' ', user_add.first_name, user_add.last_name), '')),
-          user_add.is_verified, user_add.is_superuser)
+          user_add.is_verified, user_add.is_superuser, user_add.is_machine)
   returning id into v_user;
   insert into lab_data.memberships (org_id, user_id, title, is_default)
   values (user_add.org_id, v_user, user_add.title, true);
@@ -217,7 +220,7 @@ exception when unique_violation then
     detail = json_build_object('code', 'email_taken')::text;
 end
 $$;
-comment on function lab_private.user_add(uuid, text, text, text, text, text, text, boolean, boolean, text, boolean) is
+comment on function lab_private.user_add(uuid, text, text, text, text, text, text, boolean, boolean, text, boolean, boolean) is
   'A user with a first membership and, unless null, a password.';
 
 create or replace function lab_private.user_json(org_id uuid, user_id uuid) returns jsonb
@@ -227,7 +230,7 @@ as $$
   select jsonb_build_object(
     'id', u.id, 'email', u.email, 'username', u.username, 'first_name', u.first_name, 'last_name', u.last_name,
     'full_name', u.full_name, 'title', m.title, 'is_active', u.is_active, 'is_verified', u.is_verified,
-    'is_superuser', u.is_superuser, 'mfa_enabled', u.mfa_enabled, 'locked_until', u.locked_until, 'last_login_at', u.last_login_at,
+    'is_superuser', u.is_superuser, 'is_machine', u.is_machine, 'mfa_enabled', u.mfa_enabled, 'locked_until', u.locked_until, 'last_login_at', u.last_login_at,
     'version', u.version, 'created_at', u.created_at, 'deleted_at', u.deleted_at, 'org_id', m.org_id,
     'roles', lab_private.member_roles(m.org_id, u.id))
   from lab_data.users u
@@ -236,33 +239,97 @@ as $$
 $$;
 comment on function lab_private.user_json(uuid, uuid) is 'A member as administration calls return it.';
 
+create or replace function lab_private.initial_password(user_id uuid) returns text
+  language plpgsql volatile
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_user   lab_data.users;
+  v_secret text;
+begin
+  select u.* into v_user from lab_data.users u where u.id = initial_password.user_id;
+  -- 120 random bits; the policy may want a kind of character that chance has left out.
+  loop
+    v_secret := left(labos.random_token(), 20);
+    exit when cardinality(labos.password_problems(v_secret, array[v_user.email::text, v_user.username])) = 0;
+  end loop;
+  perform lab_private.password_set(v_user.id, v_secret, v_user.email::text, v_user.username, true),
+          lab_private.sessions_end('admin', v_user.id);
+  return v_secret;
+end
+$$;
+comment on function lab_private.initial_password(uuid) is
+  'Gives a user a random password that must be changed; all sessions end. Nobody chooses it (P50).';
+
+drop function if exists lab.user_create(text, text, text, text, text[], text, text, text, boolean);
 create or replace function lab.user_create(
-  email text, username text, password text default null, full_name text default null, roles text[] default '{}',
-  first_name text default null, last_name text default null, title text default null, must_change boolean default false) returns jsonb
+  email text default null, username text default null, full_name text default null, roles text[] default '{}',
+  first_name text default null, last_name text default null, title text default null,
+  is_machine boolean default false, initial_password boolean default false) returns jsonb
   language plpgsql volatile security definer
   set search_path to pg_catalog, labos, pg_temp
 as $$
 declare
-  v_org  uuid := labos.require_org_for('user:create');
-  v_user uuid;
-  v_role text;
+  v_org    uuid := labos.require_org_for('user:create');
+  v_user   uuid;
+  v_role   text;
+  v_email  text := user_create.email;
+  v_secret text;
 begin
   perform lab_private.require_writable();
-  v_user := lab_private.user_add(v_org, user_create.email, user_create.username, user_create.password, user_create.full_name,
-    user_create.first_name, user_create.last_name, is_verified => true, must_change => coalesce(user_create.must_change, false),
-    title => user_create.title);
+  if user_create.is_machine and user_create.initial_password then
+    raise exception 'a machine account has no password' using errcode = 'PT409',
+      detail = json_build_object('code', 'machine_account')::text,
+      hint = 'Give it an API key.';
+  elsif user_create.is_machine and v_email is null then
+    -- RFC 2606: nothing is ever delivered there.
+    v_email := lower(user_create.username) || '@' || (select o.slug from lab_data.organizations o where o.id = v_org) || '.invalid';
+  end if;
+  v_user := lab_private.user_add(v_org, v_email, user_create.username, null, user_create.full_name,
+    user_create.first_name, user_create.last_name, is_verified => true, must_change => false,
+    title => user_create.title, is_machine => coalesce(user_create.is_machine, false));
   foreach v_role in array coalesce(user_create.roles, '{}') loop
     perform lab_private.role_give(v_org, v_user, v_role, null);
   end loop;
+  if user_create.initial_password then
+    perform lab_private.require_interactive(),
+            lab_private.require_whole_answer();
+    v_secret := lab_private.initial_password(v_user);
+    perform lab_private.respond(200);
+  end if;
   perform lab_private.access_log('user_create', 'success', v_org, v_user, labos.session_id(),
     jsonb_build_object('by', labos.user_id(), 'roles', to_jsonb(coalesce(user_create.roles, '{}'))));
-  return lab_private.user_json(v_org, v_user);
+  return lab_private.user_json(v_org, v_user)
+    || case when v_secret is null then '{}' else jsonb_build_object('initial_password', v_secret) end;
 end
 $$;
-comment on function lab.user_create(text, text, text, text, text[], text, text, text, boolean) is
+comment on function lab.user_create(text, text, text, text[], text, text, text, boolean, boolean) is
 $$Create a user
 
-A verified member of the caller's organisation with these roles; without a password the account cannot sign in with one. Errors: 400 `invalid_email`, `invalid_username`, `invalid_name`, 403 without `user:create` or (with roles) `role:assign`, `permission_escalation`, 404 `role_not_found`, 409 `email_taken`, `username_taken`, 422 `weak_password`.$$;
+A verified member of the caller's organisation with these roles and without a password: the person sets one by auth_password_forgot, or signs in by an identity provider. initial_password: a random one is returned, once, to be handed over and changed at the first sign-in. is_machine: an account that signs in by API keys only; it needs no e-mail address. Errors: 400 `invalid_email`, `invalid_username`, `invalid_name`, 403 without `user:create` or (with roles) `role:assign`, `permission_escalation`, `interactive_session_required`, 404 `role_not_found`, 409 `email_taken`, `username_taken`, `machine_account`.$$;
+
+-- machine accounts ------------------------------------------------------------
+
+create or replace function lab_private.tg__no_machine() returns trigger
+  language plpgsql
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+begin
+  if exists (select from lab_data.users u where u.id = NEW.user_id and u.is_machine) then
+    raise exception 'a machine account signs in by API key only' using errcode = 'PT409',
+      detail = json_build_object('code', 'machine_account')::text,
+      hint = 'Make it an API key, with the permissions that it needs.';
+  end if;
+  return NEW;
+end
+$$;
+comment on function lab_private.tg__no_machine() is 'Refuses a password, a second factor or an interactive session for a machine account, whoever asks: PT409 machine_account.';
+create or replace trigger _300_no_machine before insert or update on lab_private.credentials
+  for each row execute function lab_private.tg__no_machine();
+create or replace trigger _300_no_machine before insert or update on lab_private.mfa_factors
+  for each row execute function lab_private.tg__no_machine();
+create or replace trigger _300_no_machine before insert on lab_data.user_sessions
+  for each row when (new.kind <> 'api_key') execute function lab_private.tg__no_machine();
 
 -- changing ------------------------------------------------------------------
 
@@ -326,13 +393,17 @@ begin
   where u.id = user_update.id;
   update lab_data.memberships m set title = user_update.title
   where m.org_id = v_org and m.user_id = user_update.id and user_update.title is not null;
+  -- Who is not verified cannot sign in.
+  if user_update.is_verified = false then
+    perform lab_private.require_admins_left(user_update.id);
+  end if;
   return lab_private.user_changed('user_update', v_org, user_update.id);
 end
 $$;
 comment on function lab.user_update(uuid, text, text, text, text, text, text, boolean, integer) is
 $$Change a user
 
-What is left out stays; `version` refuses a change of a row that has moved on. Errors: 400 `invalid_email`, `invalid_username`, `invalid_name`, 403 without `user:update`, `permission_escalation`, 404 `user_not_found`, 409 `email_taken`, `username_taken`, `shared_user`, 412 `stale_version`.$$;
+What is left out stays; `version` refuses a change of a row that has moved on. Errors: 400 `invalid_email`, `invalid_username`, `invalid_name`, 403 without `user:update`, `permission_escalation`, 404 `user_not_found`, 409 `email_taken`, `username_taken`, `shared_user`, `last_admin`, 412 `stale_version`.$$;
 
 create or replace function lab.user_deactivate(id uuid) returns jsonb
   language plpgsql volatile security definer
@@ -435,18 +506,24 @@ create or replace function lab.membership_remove(user_id uuid) returns jsonb
   set search_path to pg_catalog, labos, pg_temp
 as $$
 declare
-  v_org uuid := labos.require_org_for('user:delete');
+  v_org   uuid := labos.require_org_for('user:delete');
+  v_admin boolean;
 begin
   perform lab_private.require_writable(),
           lab_private.lock_organization(v_org),
           lab_private.require_member(v_org, membership_remove.user_id),
           lab_private.require_outranks(v_org, membership_remove.user_id),
           lab_private.sessions_end('membership', membership_remove.user_id, v_org);
+  v_admin := exists (
+    select from lab_data.user_roles g join lab_data.roles r on r.id = g.role_id and r.org_id is null and r.name = 'admin'
+    where g.org_id = v_org and g.user_id = membership_remove.user_id);
   delete from lab_data.user_roles g where g.org_id = v_org and g.user_id = membership_remove.user_id;
   update lab_data.memberships m set left_at = now(), is_default = false
   where m.org_id = v_org and m.user_id = membership_remove.user_id;
-  perform lab_private.require_admin_left(v_org),
-          lab_private.access_log('membership_remove', 'success', v_org, membership_remove.user_id, labos.session_id(),
+  if v_admin then
+    perform lab_private.require_admin_left(v_org);
+  end if;
+  perform lab_private.access_log('membership_remove', 'success', v_org, membership_remove.user_id, labos.session_id(),
             jsonb_build_object('by', labos.user_id()));
   return jsonb_build_object('status', 'ok', 'user_id', membership_remove.user_id, 'org_id', v_org);
 end
@@ -464,7 +541,8 @@ declare
   v_org  uuid := labos.require_org_for('user:restore');
   v_role text;
 begin
-  perform lab_private.require_writable();
+  perform lab_private.require_writable(),
+          lab_private.lock_organization(v_org);
   update lab_data.memberships m
   set left_at = null,
       is_default = not exists (select from lab_data.memberships d where d.user_id = m.user_id and d.is_default and d.left_at is null)
@@ -473,6 +551,7 @@ begin
     raise exception 'user not found' using errcode = 'PT404',
       detail = json_build_object('code', 'user_not_found', 'id', membership_restore.user_id)::text;
   end if;
+  perform lab_private.require_outranks(v_org, membership_restore.user_id);
   foreach v_role in array coalesce(membership_restore.roles, '{}') loop
     perform lab_private.role_give(v_org, membership_restore.user_id, v_role, null);
   end loop;
@@ -518,18 +597,41 @@ $$Effective permissions of a user
 
 Roles (and those expired) with assignment and expiry, and the permissions they give together in the acting organisation; without `id` those of the caller. Errors: 401 `not_authenticated`, 403 without `user:read`, 404 `user_not_found`.$$;
 
+create or replace function lab.roles_expired()
+  returns table (user_id uuid, username text, role text, assigned_at timestamptz, assigned_by uuid, expires_at timestamptz)
+  language plpgsql stable security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_org uuid := labos.require_org_for('role:read');
+begin
+  return query
+    select g.user_id, u.username, r.name, g.assigned_at, g.assigned_by, g.expires_at
+    from lab_data.user_roles g
+    join lab_data.roles r on r.id = g.role_id and r.deleted_at is null
+    join lab_data.users u on u.id = g.user_id and u.deleted_at is null
+    where g.org_id = v_org and g.expires_at <= clock_timestamp()
+    order by g.expires_at desc, u.username, r.name;
+end
+$$;
+comment on function lab.roles_expired() is
+$$Assignments that have expired
+
+Who held which role until when, the latest first; they give nothing. Over HTTP with filters, such as ?user_id=eq.…. role_assign gives one anew, role_revoke clears it away. Errors: 401 `not_authenticated`, 403 without `role:read`.$$;
+
 -- grants --------------------------------------------------------------------
 
 revoke all on all functions in schema lab_private from public;
 revoke all on function
-  lab.user_create(text, text, text, text, text[], text, text, text, boolean),
+  lab.user_create(text, text, text, text[], text, text, text, boolean, boolean),
   lab.user_update(uuid, text, text, text, text, text, text, boolean, integer),
   lab.user_deactivate(uuid), lab.user_activate(uuid), lab.user_unlock(uuid), lab.user_delete(uuid), lab.user_restore(uuid),
-  lab.membership_remove(uuid), lab.membership_restore(uuid, text[]), lab.user_permissions(uuid)
+  lab.membership_remove(uuid), lab.membership_restore(uuid, text[]), lab.user_permissions(uuid), lab.roles_expired()
   from public;
 grant execute on function
-  lab.user_create(text, text, text, text, text[], text, text, text, boolean),
+  lab.user_create(text, text, text, text[], text, text, text, boolean, boolean),
   lab.user_update(uuid, text, text, text, text, text, text, boolean, integer),
   lab.user_deactivate(uuid), lab.user_activate(uuid), lab.user_unlock(uuid), lab.user_delete(uuid), lab.user_restore(uuid),
-  lab.membership_remove(uuid), lab.membership_restore(uuid, text[]), lab.user_permissions(uuid)
+  lab.membership_remove(uuid), lab.membership_restore(uuid, text[]), lab.user_permissions(uuid), lab.roles_expired()
   to lab_user;

@@ -56,9 +56,10 @@ as $$
 $$;
 comment on function lab_private.make_admin(uuid, uuid, uuid) is 'Gives the system role admin, without the checks of role_assign.';
 
+drop function if exists lab.organization_create(text, text, text, text, text, text);
 create or replace function lab.organization_create(
-  name text, slug text default null, admin_email text default null, admin_password text default null,
-  admin_username text default null, admin_full_name text default null) returns jsonb
+  name text, slug text default null, admin_email text default null, admin_username text default null,
+  admin_full_name text default null, initial_password boolean default false) returns jsonb
   language plpgsql volatile security definer
   set search_path to pg_catalog, labos, pg_temp
 as $$
@@ -67,6 +68,7 @@ declare
   v_org    uuid;
   v_email  text;
   v_admin  uuid;
+  v_secret text;
 begin
   perform lab_private.require_writable();
   v_org := lab_private.organization_add(organization_create.name, organization_create.slug);
@@ -79,25 +81,32 @@ begin
 
   if v_admin is null then
     v_admin := lab_private.user_add(v_org, v_email,
-      coalesce(admin_username, lab_private.free_username(v_email)), admin_password, admin_full_name, null, null,
+      coalesce(admin_username, lab_private.free_username(v_email)), null, admin_full_name, null, null,
       is_verified => true, must_change => false);
-  elsif admin_password is not null or admin_username is not null then
+    if organization_create.initial_password then
+      perform lab_private.require_interactive(),
+              lab_private.require_whole_answer();
+      v_secret := lab_private.initial_password(v_admin);
+      perform lab_private.respond(200);
+    end if;
+  elsif organization_create.initial_password or admin_username is not null then
     raise exception 'this e-mail address is taken' using errcode = 'PT409',
       detail = json_build_object('code', 'email_taken')::text,
-      hint = 'Leave password and username out to make the existing user the admin.';
+      hint = 'Leave username and initial_password out to make the existing user the admin.';
   else
     insert into lab_data.memberships (org_id, user_id, is_default) values (v_org, v_admin, false);
   end if;
   perform lab_private.make_admin(v_org, v_admin, v_caller),
           lab_private.access_log('organization_create', 'success', v_org, v_admin, labos.session_id(), jsonb_build_object('by', v_caller));
-  return (select jsonb_build_object('id', o.id, 'name', o.name, 'slug', o.slug, 'admin', lab_private.user_json(o.id, v_admin))
+  return (select jsonb_build_object('id', o.id, 'name', o.name, 'slug', o.slug, 'admin', lab_private.user_json(o.id, v_admin)
+            || case when v_secret is null then '{}' else jsonb_build_object('initial_password', v_secret) end)
           from lab_data.organizations o where o.id = v_org);
 end
 $$;
-comment on function lab.organization_create(text, text, text, text, text, text) is
+comment on function lab.organization_create(text, text, text, text, text, boolean) is
 $$Create an organisation
 
-With its own admin: a new user, an existing one (by e-mail address alone), or the caller when no address is given. For superusers of the installation. Errors: 400 `invalid_organization`, `invalid_slug`, `invalid_email`, `invalid_username`, 403 `superuser_required`, 409 `organization_exists`, `email_taken`, `username_taken`, 422 `weak_password`.$$;
+With its own admin: a new user, an existing one (by e-mail address alone), or the caller when no address is given. A new one sets a password by auth_password_forgot, or with initial_password gets a random one, returned once in admin.initial_password. For superusers of the installation. Errors: 400 `invalid_organization`, `invalid_slug`, `invalid_email`, `invalid_username`, 403 `superuser_required`, 409 `organization_exists`, `email_taken`, `username_taken`.$$;
 
 create or replace function lab_private.free_username(email text) returns text
   language plpgsql stable
@@ -221,8 +230,8 @@ An object of issuer, audience, registration, registration_org_id, max_failed_log
 
 revoke all on all functions in schema lab_private from public;
 revoke all on function
-  lab.organization_create(text, text, text, text, text, text), lab.identity_settings(), lab.identity_settings_update(jsonb)
+  lab.organization_create(text, text, text, text, text, boolean), lab.identity_settings(), lab.identity_settings_update(jsonb)
   from public;
 grant execute on function
-  lab.organization_create(text, text, text, text, text, text), lab.identity_settings(), lab.identity_settings_update(jsonb)
+  lab.organization_create(text, text, text, text, text, boolean), lab.identity_settings(), lab.identity_settings_update(jsonb)
   to lab_user;
