@@ -44,10 +44,13 @@ asan:          ## the regression tests under the address and undefined-behaviour
 valgrind:      ## the regression tests under Valgrind (slow)
 	@bin/setup valgrind
 	@bin/sanitize valgrind
+fuzz:          ## ten million mutated tokens, keys and claims through the parsers, under the sanitizers
+	@bin/setup fuzz
+	@bin/fuzz $(N)
 bench:         ## measure against peers; NAME=... picks one; writes bench/results.json
 	@bin/setup bench
 	@$(BUILD) all
 	@bench/run $(NAME)
 help:          ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' Makefile
-.PHONY: all install uninstall clean regress demo demo-stop up down check check-versions lint coverage asan valgrind bench help
+.PHONY: all install uninstall clean regress demo demo-stop up down check check-versions lint coverage asan valgrind fuzz bench help

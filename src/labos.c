@@ -28,6 +28,7 @@ _PG_init(void)
 {
 	lb_identity_init();
 	lb_identity_guard_roles();
+	lb_identity_scrub_log();
 	lb_identity_limit_init();
 	lb_identity_crypto_init();
 	lb_audit_init();

@@ -26,6 +26,9 @@ extern void lb_identity_init(void);
 /* Called by _PG_init: keeps the settings of shared roles from their members. */
 extern void lb_identity_guard_roles(void);
 
+/* Called by _PG_init: keeps secrets of SQL clients out of the log. */
+extern void lb_identity_scrub_log(void);
+
 /* Called by _PG_init: labos.max_affected_rows. */
 extern void lb_identity_limit_init(void);
 
