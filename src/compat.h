@@ -105,6 +105,17 @@ lb_json_parse(const char *json, size_t length, int encoding, JsonSemAction *acti
 #define LB_NORETURN pg_attribute_noreturn()
 #endif
 
+/*
+ * A word in lower case, as text search dictionaries make it; the function of
+ * text search went away with 18.  A room that uses it includes
+ * catalog/pg_collation_d.h, tsearch/ts_locale.h and utils/formatting.h first.
+ */
+#if PG_VERSION_NUM >= 180000
+#define lb_tsearch_lower(word, length) str_tolower(word, length, DEFAULT_COLLATION_OID)
+#else
+#define lb_tsearch_lower(word, length) lowerstr_with_len(word, length)
+#endif
+
 /* Soft errors of input functions come with 16. */
 #if PG_VERSION_NUM >= 160000
 #define lb_ereturn(context, dummy, rest) ereturn(context, dummy, rest)

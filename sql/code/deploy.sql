@@ -156,16 +156,17 @@ begin
       array_to_string(array(select quote_literal(trim(both ' "' from x)) from unnest(string_to_array(coalesce(v_preload, ''), ',')) x
                             where trim(both ' "' from x) not in ('', 'labos')) || array['''labos'''], ', '));
   end if;
-  -- Wrappers of labos_ops stand before the operators they wrap.
+  -- Wrappers of labos_ops stand before the operators they wrap; queries of words are made of words as they are, like the indexes.
   for v_member in select unnest(array['lab_authenticator', 'lab_anon', 'lab_user', 'lab_guest']) loop
     execute format('alter role %I in database %I set search_path = lab, labos_ops, labos, pg_catalog', v_member, v_database);
+    execute format('alter role %I in database %I set default_text_search_config = %L', v_member, v_database, 'pg_catalog.simple');
   end loop;
 end
 $$;
 comment on function labos.prepare_database() is
 $$Grants and settings of this database that only a superuser can make (idempotent)
 
-Lets lab_owner create schemas, takes TEMPORARY and CREATE from PUBLIC, loads the library in every session and sets the search path of the API roles. labos.deploy() calls it when a superuser deploys.$$;
+Lets lab_owner create schemas, takes TEMPORARY and CREATE from PUBLIC, loads the library in every session and sets the search path and the text search of the API roles. labos.deploy() calls it when a superuser deploys.$$;
 revoke all on function labos.prepare_database() from public;
 
 create function labos.status()

@@ -8,7 +8,7 @@
  *
  * Holds    ~~ !~~ ~~* !~~* on text; @> <@ on jsonb; < <= = <> >= > on numeric; @@ on tsvector
  *          gin_trgm_ops, gin_jsonb_path_ops, gin_tsvector_ops, numeric_ops (btree, hash): none is a default
- * Absent   regular expressions, similarity, jsonpath and arrays: their errors depend on values.
+ * Absent   regular expressions, similarity, jsonpath: their errors depend on values. ops_search.sql has the rest.
  */
 
 -- text: LIKE and ILIKE --------------------------------------------------------

@@ -1,1 +1,48 @@
 -- What version 0.3 changes in members that 0.2 had. New members come after this, from their own files.
+
+-- The API roles search words as they are.
+create or replace function labos.prepare_database() returns void
+  language plpgsql volatile set search_path to pg_catalog, pg_temp
+as $$
+declare
+  v_database text := current_database();
+  v_preload  text;
+  v_database_sets boolean;
+  v_member   text;
+begin
+  execute format('grant create, connect, temporary on database %I to lab_owner', v_database);
+  execute format('grant connect on database %I to lab_authenticator, lab_backup', v_database);
+  -- A temporary table in a pooled session can shadow what the next client writes to.
+  execute format('revoke temporary on database %I from public', v_database);
+  revoke create on schema public from public;
+  grant usage on schema labos, labos_ops to lab_owner, lab_authenticator, lab_anon, lab_user, lab_guest, lab_auditor, lab_backup;
+  grant usage on schema labos to lab_owner with grant option;
+  grant select on labos.schema_file to lab_owner, lab_backup;
+  -- What is revoked from everybody (hashing, sealing, deployment tools) the owner's functions need.
+  grant execute on all routines in schema labos to lab_owner;
+
+  -- The library is loaded before the first statement of every session: identity is sealed from the start.
+  select substr(c.setting, length('session_preload_libraries=') + 1) into v_preload
+  from pg_db_role_setting s
+  join pg_database d on d.oid = s.setdatabase and d.datname = v_database
+  cross join lateral unnest(s.setconfig) c(setting)
+  where s.setrole = 0 and c.setting like 'session\_preload\_libraries=%';
+  v_database_sets := found;
+  -- The database's own value stands in front of the server's: it must hold both.
+  v_preload := coalesce(v_preload, current_setting('session_preload_libraries'));
+  if not v_database_sets or v_preload !~ '(^|[ ,"])labos($|[ ,"])' then
+    execute format('alter database %I set session_preload_libraries = %s', v_database,
+      array_to_string(array(select quote_literal(trim(both ' "' from x)) from unnest(string_to_array(coalesce(v_preload, ''), ',')) x
+                            where trim(both ' "' from x) not in ('', 'labos')) || array['''labos'''], ', '));
+  end if;
+  -- Wrappers of labos_ops stand before the operators they wrap; queries of words are made of words as they are, like the indexes.
+  for v_member in select unnest(array['lab_authenticator', 'lab_anon', 'lab_user', 'lab_guest']) loop
+    execute format('alter role %I in database %I set search_path = lab, labos_ops, labos, pg_catalog', v_member, v_database);
+    execute format('alter role %I in database %I set default_text_search_config = %L', v_member, v_database, 'pg_catalog.simple');
+  end loop;
+end
+$$;
+comment on function labos.prepare_database() is
+$$Grants and settings of this database that only a superuser can make (idempotent)
+
+Lets lab_owner create schemas, takes TEMPORARY and CREATE from PUBLIC, loads the library in every session and sets the search path and the text search of the API roles. labos.deploy() calls it when a superuser deploys.$$;
