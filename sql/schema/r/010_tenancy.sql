@@ -262,7 +262,7 @@ call labos.protect('lab_data.user_roles', 'role', verbs => '{select}');
 -- public views ---------------------------------------------------------------------
 
 call labos.expose('organizations', update_columns => '{name,org_type,settings,version}');
-call labos.expose('users', hidden_columns => '{failed_login_attempts,tokens_valid_after,last_login_ip}');
+call labos.expose('users', hidden_columns => '{failed_login_attempts,tokens_valid_after,last_login_ip,email_typed}');
 call labos.expose('memberships');
 call labos.expose('permissions');
 call labos.expose('roles');
