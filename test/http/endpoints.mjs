@@ -40,7 +40,7 @@ export const endpoints = [
   ['more', 'POST /auth/login, second step', 'POST /rpc/auth_mfa_verify', { challenge: '$challenge', code: '$backup' }, 'viewer', own, [200, 401, 401, 401], { without: { code: '000000' }, other: { challenge: 'guessed' }, anonymous: { challenge: 'guessed' }, prepare: { right: 'half', without: 'half' } }],
   ['more', 'POST /auth/logout-all', 'POST /rpc/auth_logout_all', {}, 'viewer', own, [200, 200, 200, 401], {}],
   ['more', 'user service: list', 'GET /users?id=eq.$user', null, 'viewer', 'user:read', [200, '200 []', '200 []', 401], {}],
-  ['more', 'user service: create', 'POST /rpc/user_create', { email: '$new@lab.example', username: '$new', password: '$password', roles: ['$role'] }, 'admin', 'user:create', [200, 403, 404, 401], { note: 'other: with a role of the first organisation' }],
+  ['more', 'user service: create', 'POST /rpc/user_create', { email: '$new@lab.example', username: '$new', roles: ['$role'] }, 'admin', 'user:create', [200, 403, 404, 401], { note: 'other: with a role of the first organisation' }],
   ['more', 'user service: update', 'POST /rpc/user_update', { id: '$user', full_name: 'New Name' }, 'admin', 'user:update', [200, 403, 404, 401], {}],
   ['more', 'user service: deactivate', 'POST /rpc/user_deactivate', { id: '$user' }, 'admin', 'user:update', [200, 403, 404, 401], {}],
   ['more', 'user service: activate', 'POST /rpc/user_activate', { id: '$user' }, 'admin', 'user:update', [200, 403, 404, 401], {}],

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import test, { before } from 'node:test';
-import { installationAdmin, must, request, sql } from './lib.mjs';
+import { givePassword, installationAdmin, must, request, sql } from './lib.mjs';
 import { endpoints } from './endpoints.mjs';
 
 const tag = `e${Date.now().toString(36)}`;
@@ -14,12 +14,14 @@ let n = 0, exists;
 async function organization(place, name) {
   const root = await installationAdmin();
   const made = await must(root, 'POST', '/rpc/organization_create',
-    { name: `${name} ${tag}`, admin_email: `${name}@${tag}.example`, admin_username: `${name}-${tag}`, admin_password: password });
+    { name: `${name} ${tag}`, admin_email: `${name}@${tag}.example`, admin_username: `${name}-${tag}` });
+  givePassword(`${name}-${tag}`, password);
   Object.assign(place, { org: made.id, slug: made.slug, token: (await must(null, 'POST', '/rpc/auth_login', { login: `${name}-${tag}`, password })).access_token });
 }
 async function person(place, ...roles) {
   const name = `p${++n}-${tag}`;
-  const { id } = await must(place.token, 'POST', '/rpc/user_create', { email: `${name}@${tag}.example`, username: name, password, full_name: name, roles });
+  const { id } = await must(place.token, 'POST', '/rpc/user_create', { email: `${name}@${tag}.example`, username: name, full_name: name, roles });
+  givePassword(name, password);
   const signed = await must(null, 'POST', '/rpc/auth_login', { login: name, password });
   return { id, login: name, email: `${name}@${tag}.example`, token: signed.access_token, refresh: signed.refresh_token, session: signed.session_id };
 }

@@ -42,7 +42,7 @@ async function call(name, body, token) {
 }
 // Every secret that an answer holds is one more canary.
 function keep(name, json) {
-  const secret = /^(access_token|refresh_token|secret|backup_codes|key|challenge|token|mfa_token|otpauth_uri|uri)$/;
+  const secret = /^(access_token|refresh_token|secret|backup_codes|key|challenge|token|mfa_token|otpauth_uri|uri|initial_password)$/;
   const walk = (value, path) => {
     if (Array.isArray(value)) return value.forEach((v) => walk(v, path));
     if (value && typeof value === 'object') return Object.entries(value).forEach(([k, v]) => walk(v, k));
@@ -55,8 +55,11 @@ function keep(name, json) {
 const password = canary('password');
 const root = keep('root', (await call('auth_login', { login: process.env.LABOS_ADMIN_EMAIL, password: process.env.LABOS_ADMIN_PASSWORD })).json);
 remember('the admin password', process.env.LABOS_ADMIN_PASSWORD);
-const made = await call('user_create', { email: 'canary@lab.example', username: 'canary', password, full_name: 'C', roles: ['admin'] }, root.access_token);
+const made = await call('user_create', { email: 'canary@lab.example', username: 'canary', initial_password: true, full_name: 'C', roles: ['admin'] }, root.access_token);
 if (made.status !== 200) throw new Error(`user_create: ${made.status}`);
+const { initial_password: initial } = keep('made', made.json);
+const first = keep('first', (await call('auth_login', { login: 'canary', password: initial })).json);
+if ((await call('auth_password_change', { current: initial, new: password }, first.access_token)).status !== 200) throw new Error('the canary cannot change its password');
 const mine = keep('mine', (await call('auth_login', { login: 'canary', password })).json);
 if (!mine.access_token) throw new Error('the canary cannot sign in');
 

@@ -299,7 +299,7 @@ begin
   end if;
   perform lab_private.access_log('user_create', 'success', v_org, v_user, labos.session_id(),
     jsonb_build_object('by', labos.user_id(), 'roles', to_jsonb(coalesce(user_create.roles, '{}'))));
-  return lab_private.user_json(v_org, v_user)
+  return lab_private.user_json(org_id => v_org, user_id => v_user)
     || case when v_secret is null then '{}' else jsonb_build_object('initial_password', v_secret) end;
 end
 $$;
