@@ -21,6 +21,7 @@ create table lab_private.outbox (
   user_id        uuid,
   recipient      text        not null,
   is_request     boolean     not null default false,
+  resolved_at    timestamptz,
   sealed_payload bytea,
   created_at     timestamptz not null default now(),
   available_at   timestamptz not null default now(),
@@ -31,8 +32,8 @@ create table lab_private.outbox (
   failed_at      timestamptz,
   last_error     text,
   constraint outbox_pkey primary key (id),
-  constraint outbox_org_id_fkey foreign key (org_id) references lab_data.organizations (id) on delete no action,
-  constraint outbox_user_id_fkey foreign key (user_id) references lab_data.users (id) on delete no action,
+  constraint outbox_org_id_fkey foreign key (org_id) references lab_data.organizations (id) on delete cascade,
+  constraint outbox_user_id_fkey foreign key (user_id) references lab_data.users (id) on delete cascade,
   constraint outbox_channel_check check (channel in ('mail', 'webhook')),
   constraint outbox_template_check check (template ~ '^[a-z][a-z0-9_]{0,49}$'),
   -- One line: nothing that is written into a header can begin another.
@@ -44,6 +45,8 @@ create table lab_private.outbox (
 );
 -- What is to be delivered next.
 create index outbox_available_at_idx on lab_private.outbox (available_at, id) where delivered_at is null and failed_at is null;
+-- How many were sent to an address of late, because somebody asked.
+create index outbox_recipient_resolved_at_idx on lab_private.outbox (recipient, resolved_at) where is_request;
 -- What auth_cleanup removes.
 create index outbox_done_idx on lab_private.outbox ((coalesce(delivered_at, failed_at))) where delivered_at is not null or failed_at is not null;
 
@@ -55,6 +58,7 @@ comment on column lab_private.outbox.template is 'Which mail, or which event.';
 comment on column lab_private.outbox.recipient is 'An e-mail address, or the id of a webhook.';
 comment on column lab_private.outbox.is_request is
   'What to send, and whether, is decided when it is claimed: the call that asked did the same work for every address (P52).';
+comment on column lab_private.outbox.resolved_at is 'When that was decided; what was decided against is gone.';
 comment on column lab_private.outbox.sealed_payload is 'What the template needs, sealed with the master key; it may hold a token. Erased once delivered or given up.';
 comment on column lab_private.outbox.available_at is 'Not before this time: now, or after a failure later and later.';
 comment on column lab_private.outbox.claimed_until is 'While a worker has it; from then on another may claim it.';
