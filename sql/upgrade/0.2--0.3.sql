@@ -46,3 +46,22 @@ comment on function labos.prepare_database() is
 $$Grants and settings of this database that only a superuser can make (idempotent)
 
 Lets lab_owner create schemas, takes TEMPORARY and CREATE from PUBLIC, loads the library in every session and sets the search path and the text search of the API roles. labos.deploy() calls it when a superuser deploys.$$;
+
+-- The doctor also says how bad it is.
+drop function labos.doctor();
+create function labos.doctor()
+  returns table (name text, ok boolean, found text, cure text, severity text)
+  language plpgsql stable set search_path to pg_catalog, pg_temp
+as $$
+begin
+  return query
+  select c.name, c.found is null, c.found, case when c.found is not null then c.cure end, c.severity
+  from (select * from labos.doctor_server() union all select * from labos.doctor_schema()) c
+  order by c.id;
+end
+$$;
+comment on function labos.doctor() is
+$$What is not safe here, and how to mend it
+
+One row a check: ok, what was found, the cure, and how bad it is: critical (somebody could read, forge or lose what they should not) or warning. For superusers and lab_owner with pg_read_all_settings; run it after installation, upgrades and restores.$$;
+revoke all on function labos.doctor() from public;
