@@ -42,7 +42,7 @@ begin
     v_using := format('org_id = labos.org_for(%L)', prefix || ':' || v_action);
     v_check := v_using;
     if owner is not null then
-      v_using := v_using || format(' and %1$I = labos.owner_for(%2$L, %1$I)', owner, prefix || ':' || v_action || '_any');
+      v_using := v_using || format(' and %1$I operator(labos.===) labos.owner_for(%2$L, %1$I)', owner, prefix || ':' || v_action || '_any');
       v_check := case v_verb when 'insert' then v_check || format(' and %I = labos.user_id()', owner) else v_using end;
     end if;
     execute format('create policy %I on %s for %s to lab_user %s %s', v_verb || '_own_org', "table", v_verb,

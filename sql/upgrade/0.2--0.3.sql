@@ -65,3 +65,54 @@ $$What is not safe here, and how to mend it
 
 One row a check: ok, what was found, the cure, and how bad it is: critical (somebody could read, forge or lose what they should not) or warning. For superusers and lab_owner with pg_read_all_settings; run it after installation, upgrades and restores.$$;
 revoke all on function labos.doctor() from public;
+-- Policies of owned rows compare with an operator that is estimated to hold.
+create or replace procedure labos.protect(
+  "table" regclass, prefix text,
+  verbs text[] default '{select,insert,update,delete}', owner name default null)
+  language plpgsql
+  set search_path to pg_catalog, pg_temp
+  set client_min_messages to warning
+as $$
+declare
+  v_verb   text;
+  v_action text;
+  v_using  text;
+  v_check  text;
+  v_owner  name := (select pg_get_userbyid(c.relowner) from pg_class c where c.oid = "table");
+  v_old    name;
+begin
+  if prefix is null or prefix !~ '^[a-z][a-z_]*$' then
+    raise exception 'permission prefix "%" is not lower-case letters and underscores', prefix using errcode = '22023';
+  end if;
+  execute format('alter table %s enable row level security', "table");
+  execute format('alter table %s force row level security', "table");
+  for v_old in
+    select p.polname from pg_policy p
+    where p.polrelid = "table" and p.polname in ('select_own_org', 'insert_own_org', 'update_own_org', 'delete_own_org', 'owner_all')
+  loop
+    execute format('drop policy %I on %s', v_old, "table");
+  end loop;
+  -- FORCE stays on: a definer function or a migration sees rows by this policy, not by being the owner.
+  execute format('create policy owner_all on %s for all to %I using (true) with check (true)', "table", v_owner);
+
+  foreach v_verb in array verbs loop
+    v_action := case v_verb when 'select' then 'read' when 'insert' then 'create' when 'update' then 'update' when 'delete' then 'delete' end;
+    if v_action is null then
+      raise exception 'unknown verb "%"', v_verb using errcode = '22023', hint = 'Verbs are select, insert, update, delete.';
+    end if;
+    v_using := format('org_id = labos.org_for(%L)', prefix || ':' || v_action);
+    v_check := v_using;
+    if owner is not null then
+      v_using := v_using || format(' and %1$I operator(labos.===) labos.owner_for(%2$L, %1$I)', owner, prefix || ':' || v_action || '_any');
+      v_check := case v_verb when 'insert' then v_check || format(' and %I = labos.user_id()', owner) else v_using end;
+    end if;
+    execute format('create policy %I on %s for %s to lab_user %s %s', v_verb || '_own_org', "table", v_verb,
+      case when v_verb <> 'insert' then 'using (' || v_using || ')' else '' end,
+      case when v_verb in ('insert', 'update') then 'with check (' || v_check || ')' else '' end);
+  end loop;
+end
+$$;
+comment on procedure labos.protect(regclass, text, text[], name) is
+$$Gives a tenant table its row security in the canonical shape (idempotent)
+
+Enables and forces row security; one permissive policy per verb comparing org_id with labos.org_for('prefix:read|create|update|delete'); owner: a column that must be the caller's unless they hold 'prefix:read_any' (update_any, delete_any); and owner_all for the table's owner. Grants are made by labos.expose.$$;

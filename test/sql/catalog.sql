@@ -107,7 +107,7 @@ create function pg_temp.faults() returns table (rule text, object text) language
         when e.expression is null then not (p.polcmd = 'w' and e.part = 'c')
         else e.expression !~ (
           '^\(*org_id = labos\.org_for\(''[a-z_]+:[a-z_]+''::text\)\)*'
-          '( AND \(owner_id = labos\.(owner_for\(''[a-z_]+:[a-z_]+''::text, owner_id\)|user_id\(\))\)*)?$') end
+          '( AND \(owner_id (OPERATOR\(labos\.===\) labos\.owner_for\(''[a-z_]+:[a-z_]+''::text, owner_id\)|= labos\.user_id\(\))\)*)?$') end
     union all
     select 'policy for everybody', t.name, p.polname::text
     from pg_temp.tables() t join pg_policy p on p.polrelid = t.oid where 0 = any (p.polroles)

@@ -21,3 +21,7 @@ create index datasets_search_idx on lab_data.datasets
 
 -- It had no organisation in front: a search read the entries of all.
 drop index lab_data.materials_formula_idx;
+
+-- What is read by a reference, newest first: the id at the end spares the sort.
+create index materials_org_id_owner_id_id_idx on lab_data.materials (org_id, owner_id, id);
+drop index lab_data.materials_org_id_owner_id_idx;

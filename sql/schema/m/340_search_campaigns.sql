@@ -13,3 +13,10 @@
 
 create index design_campaigns_search_idx on lab_data.design_campaigns
   using gin (org_id, name labos_ops.gin_trgm_ops, description labos_ops.gin_words_ops);
+
+-- What is read by a reference, newest first: the id at the end spares the sort.
+create index campaign_candidates_org_id_campaign_id_id_idx on lab_data.campaign_candidates (org_id, campaign_id, id);
+create index campaign_candidates_org_id_iteration_id_id_idx on lab_data.campaign_candidates (org_id, iteration_id, id);
+drop index lab_data.campaign_candidates_org_id_iteration_id_idx;
+create index design_campaigns_org_id_dataset_id_id_idx on lab_data.design_campaigns (org_id, dataset_id, id);
+drop index lab_data.design_campaigns_org_id_dataset_id_idx;
