@@ -17,12 +17,16 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/partition.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type_d.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "rewrite/rewriteHandler.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -122,7 +126,29 @@ public_relation(Relation relation)
 	return llast_oid(get_partition_ancestors(RelationGetRelid(relation)));
 }
 
-/* Is this request a PATCH, PUT or DELETE of this very table or its view? */
+/* Does lab.<name> read this table: a further view of it, of another name? */
+static bool
+is_view_of(const char *name, Oid table)
+{
+	Oid			schema = get_namespace_oid("lab", true);
+	Oid			view = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+	Relation	relation;
+	ListCell   *cell;
+	bool		found = false;
+
+	if (!OidIsValid(view) || get_rel_relkind(view) != RELKIND_VIEW)
+		return false;
+	relation = table_open(view, AccessShareLock);
+	foreach(cell, get_view_query(relation)->rtable)
+	{
+		if (lfirst_node(RangeTblEntry, cell)->relid == table)
+			found = true;
+	}
+	table_close(relation, NoLock);
+	return found;
+}
+
+/* Is this request a PATCH, PUT or DELETE of this very table or a view of it? */
 static bool
 request_writes(Relation relation, bool put_too)
 {
@@ -132,7 +158,8 @@ request_writes(Relation relation, bool put_too)
 	return method != NULL && path != NULL && path[0] == '/' &&
 		(strcmp(method, "PATCH") == 0 || strcmp(method, "DELETE") == 0 ||
 		 (put_too && strcmp(method, "PUT") == 0)) &&
-		strcmp(path + 1, get_rel_name(public_relation(relation))) == 0;
+		(strcmp(path + 1, get_rel_name(public_relation(relation))) == 0 ||
+		 is_view_of(path + 1, public_relation(relation)));
 }
 
 /*

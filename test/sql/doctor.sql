@@ -78,6 +78,7 @@ select * from pg_temp.found($d$insert into lab_private.db_logins (rolname, user_
 select * from pg_temp.found($d$alter role lab_authenticator set request.jwt.claims = '{}'$d$);
 select * from pg_temp.found($d$alter role lab_user set row_security = off$d$);
 select * from pg_temp.found($d$alter role lab_authenticator set log_statement = 'all'$d$);
+-- P38 A cache of verified tokens would outlive the key that is withdrawn.
 select * from pg_temp.found($d$alter role lab_authenticator set pgrst.jwt_cache_max_lifetime = 3600$d$);
 set client_min_messages to error;
 select * from pg_temp.found($d$create publication leak for table lab_private.credentials$d$);

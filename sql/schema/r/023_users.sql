@@ -22,9 +22,9 @@ as $$
 declare
   v_email text := normalize(btrim(normal_email.email), nfc);
 begin
-  -- One @, no spaces, no control or direction characters, a domain of letters, digits, hyphens and dots.
+  -- One @, no spaces, no control or direction characters, a domain of two or more labels of letters, digits and hyphens.
   if v_email is null or length(v_email) > 254 or octet_length(split_part(v_email, '@', 1)) > 64
-     or v_email !~ '^[^@[:space:][:cntrl:]"(),:;<>\\]+@[[:alnum:]]([[:alnum:]-]*[[:alnum:]])?(\.[[:alnum:]]([[:alnum:]-]*[[:alnum:]])?)*$'
+     or v_email !~ '^[^@[:space:][:cntrl:]"(),:;<>\\]+@([[:alnum:]]([[:alnum:]-]{0,61}[[:alnum:]])?\.)+[[:alnum:]]([[:alnum:]-]{0,61}[[:alnum:]])?$'
      or v_email ~ '^\.|\.\.|\.@' or v_email ~ U&'[\200B-\200F\202A-\202E\2060-\2069\FEFF]' then
     raise exception 'invalid e-mail address' using errcode = 'PT400',
       detail = json_build_object('code', 'invalid_email')::text;
