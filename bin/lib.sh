@@ -118,11 +118,12 @@ known_settings() {
   done
 }
 
-# pg_start DIR BINDIR PORT [setting ...]: makes a cluster in DIR/data (once) and starts it. Its superuser comes
+# pg_start DIR BINDIR PORT [setting ...]: labos is preloaded unless LABOS_PRELOAD=no; makes a cluster in DIR/data (once) and starts it. Its superuser comes
 # in through the socket in DIR and needs no password; everything over TCP does. PORT 0: no TCP at all.
 pg_start() {
-  local dir=$1 bin=$2 port=$3 listen=127.0.0.1
+  local dir=$1 bin=$2 port=$3 listen=127.0.0.1 library
   shift 3
+  library=$dir/pg$("$(pg_config_path)" --pkglibdir)/labos.so
   [ "$port" != 0 ] || { port=5432 listen=''; }
   if [ ! -d "$dir/data" ]; then
     as_pg "$bin/initdb" -D "$dir/data" -U postgres -E UTF8 --locale=C.UTF-8 --auth-local=trust --auth-host=scram-sha-256 --no-sync \
@@ -132,7 +133,8 @@ pg_start() {
       echo "unix_socket_permissions = 0700"
       echo "fsync = off"
       echo "max_connections = 100"
-      printf '%s\n' "labos.trusted_gateways = 'lab_authenticator'" "$@" | known_settings "$dir/pg$("$(pg_config_path)" --pkglibdir)/labos.so"
+      [ ! -f "$library" ] || [ "${LABOS_PRELOAD:-yes}" = no ] || echo "shared_preload_libraries = 'labos'"
+      printf '%s\n' "labos.trusted_gateways = 'lab_authenticator'" "$@" | known_settings "$library"
     } | as_pg tee -a "$dir/data/postgresql.conf" >/dev/null
   fi
   # What a crash or a reboot left; in a directory of ours nobody else can mean it.

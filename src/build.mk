@@ -14,6 +14,8 @@ OBJS += src/identity/signature.o src/identity/jwk.o src/identity/jwk_make.o src/
 OBJS += src/identity/password.o src/identity/password_policy.o src/identity/common_passwords.o src/identity/password_sql.o
 OBJS += src/identity/secrets.o src/identity/secrets_sql.o
 OBJS += src/identity/login.o src/identity/login_guard.o src/identity/identity_cache.o
+OBJS += src/identity/shared_state.o src/identity/throttle.o src/identity/hash_slots.o src/identity/client_address.o \
+        src/identity/login_limit.o src/identity/rate_limit.o src/identity/denied.o
 OBJS += src/audit/merkle.o src/audit/canon.o src/audit/context.o src/audit/buffer.o src/audit/log.o
 OBJS += src/audit/trigger.o src/audit/seal.o src/audit/verify.o
 OBJS += src/types/elements.o src/types/formula_parse.o src/types/formula_value.o src/types/formula.o src/types/formula_ops.o src/types/labcode.o src/types/ops.o src/types/ops_words.o

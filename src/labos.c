@@ -18,6 +18,7 @@
 #include "compat.h"
 #include "identity/claims.h"
 #include "identity/crypto.h"
+#include "identity/throttle.h"
 
 PG_MODULE_MAGIC;
 
@@ -31,6 +32,7 @@ _PG_init(void)
 	lb_identity_scrub_log();
 	lb_identity_limit_init();
 	lb_identity_crypto_init();
+	lb_throttle_init();
 	lb_audit_init();
 
 	/* After every room has defined its settings: no other labos.* exists. */

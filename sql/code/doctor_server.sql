@@ -19,6 +19,7 @@ declare
   v_unsigned  text;
   v_symmetric text;
   v_hba       text;
+  v_proxies   integer;
 begin
   -- What asks the deployed schema.
   if to_regclass('lab_private.audit_gen') is not null then
@@ -37,6 +38,7 @@ begin
              (select string_agg(distinct k.alg, ', ') from lab_private.signing_keys k
               where k.alg like 'HS%' and (k.retired_at is null or k.retired_at > now()))
       from lab_private.identity_settings i$q$ into v_unsigned, v_symmetric;
+    execute 'select i.trusted_proxies from lab_private.identity_settings i' into v_proxies;
   end if;
   if to_regclass('lab_private.db_logins') is not null then
     execute $q$
@@ -178,6 +180,14 @@ begin
     select 41, 'critical', 'private tables are not published',
       (select string_agg(format('%s in %s', p.tablename, p.pubname), ', ' order by p.pubname, p.tablename) from pg_publication_tables p where p.schemaname = 'lab_private'),
       'ALTER PUBLICATION … DROP TABLE …;'
+    union all
+    select 42, 'warning', 'all sessions count together',
+      case when not (select s.shared from labos.throttle_state() s) then 'labos is not in shared_preload_libraries: each session counts attempts and requests for itself' end,
+      'ALTER SYSTEM SET shared_preload_libraries = ''labos'' (with what stands there already), then restart the server'
+    union all
+    select 43, 'warning', 'limits per address hold over HTTP',
+      case when coalesce(btrim(v_gateways), '') <> '' and v_proxies = 0 then 'trusted_proxies is 0: the addresses of HTTP clients are not known' end,
+      'Put a proxy before PostgREST that appends to X-Forwarded-For, then identity_settings_update {"settings": {"trusted_proxies": 1}}'
   )
   select f.id, f.severity, f.what, f.names::text, f.mend
   from findings f;

@@ -70,7 +70,7 @@ comment on function labos.request_id() is 'The request''s X-Request-Id, or one m
 
 create function labos.pre_request() returns void
   language c volatile parallel restricted as 'MODULE_PATHNAME', 'labos_pre_request';
-comment on function labos.pre_request() is 'PostgREST''s db-pre-request: refuses a token whose session, user or membership has ended (PT401 token_rejected).';
+comment on function labos.pre_request() is 'PostgREST''s db-pre-request: refuses too many requests (PT429 rate_limited) and a token whose session, user or membership has ended (PT401 token_rejected); writes noted refusals into the access log.';
 
 create function labos.tg__rbac_changed() returns trigger
   language c as 'MODULE_PATHNAME', 'labos_tg__rbac_changed';

@@ -43,6 +43,8 @@ make_reason(StringInfo message)
 			message->data[i] = '?';
 }
 
+lb_refusal_hook_type lb_refusal_hook = NULL;
+
 void
 lb_refuse(int status, const char *code, const char *extra,
 		  const char *hint, const char *fmt,...)
@@ -71,6 +73,9 @@ lb_refuse(int status, const char *code, const char *extra,
 	if (extra != NULL && extra[0] != '\0')
 		appendStringInfo(&detail, ", %s", extra);
 	appendStringInfoChar(&detail, '}');
+
+	if (lb_refusal_hook != NULL)
+		lb_refusal_hook(status, code, extra);
 
 	ereport(ERROR,
 			errcode(lb_http_sqlstate(status)),

@@ -67,4 +67,8 @@ LB_NORETURN extern void lb_refuse(int status, const char *code, const char *extr
 					  const char *hint, const char *fmt,...)
 			pg_attribute_printf(5, 6);
 
+/* Is told of each refusal before it is raised: who logs them sets it. */
+typedef void (*lb_refusal_hook_type) (int status, const char *code, const char *extra);
+extern lb_refusal_hook_type lb_refusal_hook;
+
 #endif							/* LABOS_ERRORS_H */

@@ -647,3 +647,25 @@ lb_identity_rights_changed(void)
 		CacheInvalidateRelcacheByRelid(relation);
 	forget_rights();
 }
+
+uint64
+lb_identity_rights_changes(void)
+{
+	return rights_changes;
+}
+
+bool
+lb_identity_claimed(pg_uuid_t *user, pg_uuid_t *session)
+{
+	const LbClaims *claims = token_claims;
+
+	if (claims == NULL && lb_identity_from_gateway())
+		claims = gateway_claims;
+	if (claims == NULL || !claims->has_user)
+		return false;
+	*user = claims->user;
+	memset(session, 0, sizeof(*session));
+	if (claims->has_session)
+		*session = claims->session;
+	return true;
+}

@@ -55,6 +55,15 @@ extern const LbIdentity *lb_identity_current(void);
 /* Every backend resolves again; at commit for the others. */
 extern void lb_identity_rights_changed(void);
 
+/* Counts the changes of rights that this backend has heard of: for caches. */
+extern uint64 lb_identity_rights_changes(void);
+
+/*
+ * Whom a token names that may have been refused; session: zeros without one.
+ * For the record only.
+ */
+extern bool lb_identity_claimed(pg_uuid_t *user, pg_uuid_t *session);
+
 /* Is this person a member of the acting organisation? */
 extern bool lb_identity_is_colleague(const pg_uuid_t *user);
 

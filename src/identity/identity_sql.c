@@ -503,29 +503,6 @@ labos_require_user(PG_FUNCTION_ARGS)
 }
 
 /*
- * labos.pre_request() returns void
- *		What PostgREST calls before every request: a token whose session has
- *		ended, whose user is disabled or who has left the organisation is
- *		refused here, before any other work.
- *
- * Errors:	PT401 token_rejected
- * SQL:		volatile parallel restricted
- */
-PG_FUNCTION_INFO_V1(labos_pre_request);
-
-Datum
-labos_pre_request(PG_FUNCTION_ARGS)
-{
-	const LbIdentity *who = lb_identity_current();
-
-	if (who->presented && !who->has_user)
-		lb_refuse(401, "token_rejected", NULL,
-				  "Sign in again with auth_login, or use auth_refresh.",
-				  "the token is no longer valid");
-	PG_RETURN_VOID();
-}
-
-/*
  * labos.tg__rbac_changed() returns trigger
  *		After a change to users, memberships, roles or sessions: every backend
  *		resolves its identity again on its next statement.

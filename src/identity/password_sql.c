@@ -20,6 +20,7 @@
 
 #include "core/errors.h"
 #include "identity/password.h"
+#include "identity/throttle.h"
 
 /* A password argument: the bytes given and their NFC. */
 typedef struct Password
@@ -128,7 +129,7 @@ refuse_unhashable(const Password *p, LbPasswordScheme scheme)
  *
  * Units:	labos.argon2_memory KiB, labos.bcrypt_cost log2 of rounds
  * Errors:	PT422 password_empty, password_too_long, password_control_character;
- *			22023 unknown scheme; 53200 no memory
+ *			22023 unknown scheme; 53200 no memory; PT429 busy
  * Cost:	50 to 400 ms at the defaults, on purpose
  * SQL:		volatile parallel restricted
  */
@@ -147,7 +148,9 @@ labos_password_hash(PG_FUNCTION_ARGS)
 	rules.scheme = scheme_argument(fcinfo, 1);
 	p = password_argument(fcinfo, 0);
 	refuse_unhashable(&p, rules.scheme);
+	lb_hash_slot_acquire();
 	ok = lb_password_make(p.normal, p.normal_len, &rules, hash);
+	lb_hash_slot_release();
 	wipe_password(&p);
 	if (!ok)
 		no_memory();
@@ -183,7 +186,7 @@ check_password(Password *p, const char *hash)
  * labos.password_verify(password text, hash text) returns boolean
  *		Takes $argon2id$, $2a$, $2b$ and $2y$; anything else is false.
  *
- * Errors:	53200 no memory; never one that depends on password or hash
+ * Errors:	53200 no memory, PT429 busy; never one that depends on password or hash
  * Cost:	that of the hash; parameters beyond 256 MiB, 10 passes, 16 lanes or
  *			bcrypt cost 14 are refused before they cost anything
  * SQL:		volatile strict parallel restricted
@@ -193,13 +196,16 @@ PG_FUNCTION_INFO_V1(labos_password_verify);
 Datum
 labos_password_verify(PG_FUNCTION_ARGS)
 {
-	Password	p = password_argument(fcinfo, 0);
 	text	   *hash = PG_GETARG_TEXT_PP(1);
 	bool		result = false;
+	Password	p;
 
+	lb_hash_slot_acquire();
+	p = password_argument(fcinfo, 0);
 	if (VARSIZE_ANY_EXHDR(hash) < LB_PASSWORD_HASH_SIZE)
 		result = check_password(&p, text_to_cstring(hash));
 	wipe_password(&p);
+	lb_hash_slot_release();
 	PG_RETURN_BOOL(result);
 }
 
@@ -208,6 +214,7 @@ labos_password_verify(PG_FUNCTION_ARGS)
  *		False, after the work that a hash of the current settings would cost:
  *		so that an unknown user takes as long as a wrong password.
  *
+ * Errors:	53200 no memory, PT429 busy
  * SQL:		volatile strict parallel restricted
  */
 PG_FUNCTION_INFO_V1(labos_password_dummy_verify);
@@ -216,12 +223,15 @@ Datum
 labos_password_dummy_verify(PG_FUNCTION_ARGS)
 {
 	LbPasswordRules rules = current_rules();
-	Password	p = password_argument(fcinfo, 0);
 	char		hash[LB_PASSWORD_HASH_SIZE];
+	Password	p;
 
+	lb_hash_slot_acquire();
+	p = password_argument(fcinfo, 0);
 	lb_password_dummy_hash(&rules, hash);
 	(void) check_password(&p, hash);
 	wipe_password(&p);
+	lb_hash_slot_release();
 	PG_RETURN_BOOL(false);
 }
 

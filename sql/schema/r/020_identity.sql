@@ -107,23 +107,10 @@ $$;
 comment on function lab_private.client_user_agent() is 'User-Agent of the request, at most 512 characters.';
 
 create or replace function lab_private.client_ip() returns inet
-  language plpgsql stable
+  language sql stable
   set search_path to pg_catalog, pg_temp
 as $$
-declare
-  v_proxies integer := (select s.trusted_proxies from lab_private.identity_settings s);
-  v_chain   text[];
-begin
-  if v_proxies > 0 then
-    v_chain := string_to_array(replace(labos.request_header('x-forwarded-for'), ' ', ''), ',');
-    if cardinality(v_chain) >= v_proxies then
-      return v_chain[cardinality(v_chain) - v_proxies + 1]::inet;
-    end if;
-  end if;
-  return inet_client_addr();
-exception when invalid_text_representation then
-  return inet_client_addr();
-end
+  select labos.client_address()
 $$;
 comment on function lab_private.client_ip() is
   'Address of the client: the entry of X-Forwarded-For that the outermost trusted proxy wrote, else the peer of the connection (P55).';
@@ -162,6 +149,8 @@ create or replace function lab_private.access_log(
   language sql volatile
   set search_path to pg_catalog, pg_temp
 as $$
+  -- What was refused before and could not say so itself.
+  select labos.access_events_flush();
   insert into lab_data.access_logs (org_id, user_id, session_id, event, outcome, ip, user_agent, request_id, detail)
   values (coalesce(access_log.org_id, '00000000-0000-0000-0000-000000000000'), access_log.user_id, access_log.session_id,
           access_log.event, access_log.outcome, lab_private.client_ip(), lab_private.client_user_agent(),

@@ -103,6 +103,8 @@ declare
   v_charged record;
 begin
   perform from lab_data.users u where u.id = charge_attempt.user_id for no key update;
+  -- After the lock and before the charge: who holds a place waits for nothing, and who gets none is not charged.
+  perform labos.hash_slot_acquire();
   v_charged := labos.login_guard_charge(charge_attempt.user_id, charge_attempt.max_failed, charge_attempt.lock_seconds);
   if v_charged.attempts is not null then
     update lab_data.users u set failed_login_attempts = v_charged.attempts, locked_until = v_charged.locked_until
@@ -176,6 +178,8 @@ declare
   v_org   uuid := lab_private.home_membership(v_user.id, org);
   v_check record;
 begin
+  -- Before any account is charged: one address cannot lock accounts at will (P54).
+  perform labos.login_throttle('password');
   v_check := lab_private.check_password(v_user, password);
   if v_check.matched then
     v_check.reason := case when not v_user.is_active then 'disabled'
@@ -189,6 +193,7 @@ begin
     perform lab_private.access_log('login', 'success', v_org, v_user.id);
     return lab_private.session_open(v_org, v_user.id, device_info);
   end if;
+  perform labos.login_throttle_failed('password');
   v_org := coalesce(v_org, lab_private.home_membership(v_user.id));
   if v_check.reason = 'lockout' then
     perform lab_private.access_log('lockout', 'failure', v_org, v_user.id);
