@@ -128,8 +128,8 @@ begin
   if NEW.parent_id is null then
     return NEW;
   end if;
-  -- Two changes that close a circle together wait for each other here.
-  perform pg_advisory_xact_lock(hashtextextended('labos.roles', 0));
+  -- Two changes that close a circle together wait for each other here; no advisory lock, which any SQL client could hold.
+  perform from lab_private.identity_settings for no key update;
   select r.* into v_parent from lab_data.roles r where r.id = NEW.parent_id and r.deleted_at is null;
   if not found or (v_parent.org_id is not null and v_parent.org_id is distinct from NEW.org_id) then
     raise exception 'parent role not found' using errcode = 'PT422',
