@@ -47,10 +47,14 @@ valgrind:      ## the regression tests under Valgrind (slow)
 fuzz:          ## ten million mutated tokens, keys and claims through the parsers, under the sanitizers
 	@bin/setup fuzz
 	@bin/fuzz $(N)
+mutate:        ## loosen each policy, grant and check; a test must see it; N=20 takes a sample
+	@bin/setup build
+	@$(BUILD) all
+	@bin/mutate $(N)
 bench:         ## measure against peers; NAME=... picks one; writes bench/results.json
 	@bin/setup bench
 	@$(BUILD) all
 	@bench/run $(NAME)
 help:          ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1 —/p' Makefile
-.PHONY: all install uninstall clean regress demo demo-stop up down check check-versions lint coverage asan valgrind fuzz bench help
+.PHONY: all install uninstall clean regress demo demo-stop up down check check-versions lint coverage asan valgrind fuzz mutate bench help

@@ -8,6 +8,8 @@
  * of a millisecond: PostgREST applies a role's settings to each request.  Here
  * ALTER ROLE ... SET on a role that many people share needs CREATEROLE.
  *
+ * What a pooled connection would keep for its next client is refused, too.
+ *
  * IDENTIFICATION
  *	  src/identity/role_guard.c
  *
@@ -21,6 +23,7 @@
 #include "nodes/plannodes.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 
 #include "identity/claims.h"
 
@@ -57,6 +60,31 @@ refuse_shared_role(const AlterRoleSetStmt *statement)
 	pfree(name);
 }
 
+/*
+ * A cursor WITH HOLD keeps its rows past the transaction, and with it past
+ * labos.login(): behind a pooler the next client of the connection could fetch
+ * them.  Who has a login of their own may; who is somebody by a token, or
+ * nobody yet, may not.
+ */
+static void
+refuse_held_cursor(DeclareCursorStmt *statement)
+{
+	Oid			role = get_role_oid("lab_user", true);
+	const char *token = GetConfigOption("labos.token", true, false);
+	pg_uuid_t	user;
+
+	if (!(statement->options & CURSOR_OPT_HOLD) || !OidIsValid(role) ||
+		superuser_arg(GetSessionUserId()) ||
+		!is_member_of_role(GetSessionUserId(), role))
+		return;
+	if ((token != NULL && token[0] != '\0') || !lb_identity_user(&user))
+		ereport(ERROR,
+				errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("permission denied for a cursor WITH HOLD"),
+				errdetail("It would outlive the transaction and the caller whom labos.login() named."),
+				errhint("Fetch within the transaction."));
+}
+
 static void
 guard_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 			  ProcessUtilityContext context, ParamListInfo params,
@@ -65,6 +93,8 @@ guard_utility(PlannedStmt *planned, const char *query, bool read_only_tree,
 {
 	if (IsA(planned->utilityStmt, AlterRoleSetStmt))
 		refuse_shared_role((AlterRoleSetStmt *) planned->utilityStmt);
+	if (IsA(planned->utilityStmt, DeclareCursorStmt))
+		refuse_held_cursor((DeclareCursorStmt *) planned->utilityStmt);
 	if (previous_hook != NULL)
 		previous_hook(planned, query, read_only_tree, context, params,
 					  environment, receiver, completion);

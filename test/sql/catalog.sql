@@ -7,6 +7,14 @@ set search_path to pg_catalog, pg_temp;
 
 create temp table exempt (rule text, object text, reason text, primary key (rule, object));
 insert into pg_temp.exempt values
+  ('policy verb', 'lab_data.project_members', 'who manages a project adds and changes its members'),
+  ('rights beyond the table', 'lab.datasets', 'nothing but deleted_at changes, by the trigger of the view'),
+  ('open call', 'lab.jwks()', 'public keys'),
+  ('open call', 'lab.auth_login(text,text,text,jsonb)', 'signs in'),
+  ('open call', 'lab.auth_token(text,text,text,text,text,text,text)', 'signs in'),
+  ('open call', 'lab.auth_refresh(text)', 'signs in by refresh token'),
+  ('open call', 'lab.auth_logout(text)', 'signs out by refresh token'),
+  ('open call', 'lab.auth_register(text,text,text,text,text,text)', 'makes the account'),
   ('private', 'lab_private.audit_visible', 'the barrier behind lab.audit_log: rows of the caller''s organisation'),
   ('tenant column', 'lab_data.organizations', 'the organisation itself'),
   ('tenant column', 'lab_data.users', 'one user may belong to many organisations'),
@@ -108,6 +116,13 @@ create function pg_temp.faults() returns table (rule text, object text) language
         else e.expression !~ (
           '^\(*org_id = labos\.org_for\(''[a-z_]+:[a-z_]+''::text\)\)*'
           '( AND \(owner_id (OPERATOR\(labos\.===\) labos\.owner_for\(''[a-z_]+:[a-z_]+''::text, owner_id\)|= labos\.user_id\(\))\)*)?$') end
+    -- Reading needs the permission to read, and so on.
+    union all
+    select 'policy verb', t.name, format('%s: %s', p.polname, e.expression)
+    from pg_temp.tables() t
+    join pg_policy p on p.polrelid = t.oid and p.polroles = array['lab_user'::regrole::oid]
+    cross join lateral (values (pg_get_expr(p.polqual, t.oid)), (pg_get_expr(p.polwithcheck, t.oid))) e(expression)
+    where e.expression ~ 'org_for\(' and e.expression !~ ('org_for\(''[a-z_]+:' || (case p.polcmd when 'r' then 'read' when 'a' then 'create' when 'w' then 'update' else 'delete' end))
     union all
     select 'policy for everybody', t.name, p.polname::text
     from pg_temp.tables() t join pg_policy p on p.polrelid = t.oid where 0 = any (p.polroles)
@@ -238,6 +253,33 @@ create function pg_temp.faults() returns table (rule text, object text) language
       join pg_class v on v.oid = w.ev_class and v.relnamespace = 'lab'::regnamespace
       join pg_temp.rights() y on y.relation = v.oid and y.role = x.role and (y.verb = x.verb or x.verb = 'update' and y.verb = 'delete')
       where d.refobjid = t.oid and d.refclassid = 'pg_class'::regclass)
+
+    -- Columns are granted one by one: org_id and the stamps are never the client's.
+    union all
+    select 'rights of whole rows', c.oid::regclass::text, format('%s may %s', r.rolname, lower(x.privilege_type))
+    from pg_class c cross join lateral aclexplode(c.relacl) x join pg_temp.api_roles() r on r.oid = x.grantee
+    where c.relnamespace in ('lab'::regnamespace, 'lab_data'::regnamespace) and x.privilege_type in ('INSERT', 'UPDATE')
+    -- What a table does not allow, its view does not offer; a row is deleted by marking it.
+    union all
+    select 'rights beyond the table', v.oid::regclass::text, format('%s may %s the view', r.rolname, y.verb)
+    from pg_class v
+    join pg_temp.rights() y on y.relation = v.oid
+    join pg_temp.api_roles() r on r.oid = y.role
+    where v.relnamespace = 'lab'::regnamespace and v.relkind = 'v' and exists (
+      select from pg_rewrite w join pg_depend d on d.objid = w.oid and d.classid = 'pg_rewrite'::regclass and d.refclassid = 'pg_class'::regclass
+      join pg_temp.tables() t on t.oid = d.refobjid
+      where w.ev_class = v.oid and not exists (
+        select from pg_temp.rights() x where x.relation = t.oid and x.role = y.role and (x.verb = y.verb or y.verb = 'delete' and x.verb = 'update')))
+    union all
+    select 'open call', f.name, r.rolname || ' may execute it'
+    from pg_temp.functions() f cross join lateral aclexplode(f.acl) x join pg_roles r on r.oid = x.grantee and r.rolname = 'lab_anon'
+    where f.schema = 'lab'
+    -- What signs, opens, hashes, counts or changes the schema is for the owner only.
+    union all
+    select 'closed function', f.name, coalesce(r.rolname, 'everybody') || ' may execute it'
+    from pg_temp.functions() f cross join lateral aclexplode(f.acl) x left join pg_temp.api_roles() r on r.oid = x.grantee
+    where f.schema = 'labos' and (x.grantee = 0 or r.oid is not null)
+      and f.name ~ '^labos\.(jw[kst]_|password_|bcrypt|secret_|master_key|totp_|login_guard|use_guard|hash_slot|audit_(event|baseline|refresh|here|seal|verify|open|close|size|check_policy|set_trigger|enable|disable)|protect|expose|create_roles|prepare_database|deploy(_files)?\(|doctor|exec_file|run_as_owner|bootstrap)'
 
     -- Functions.
     union all
