@@ -301,7 +301,8 @@ is_refusal_of_ours(int sqlstate)
 {
 	const char *code = unpack_sql_state(sqlstate);
 
-	return (code[0] == 'P' && code[1] == 'T') || (code[0] == 'L' && code[1] == 'B');
+	/* PGRST: a refusal with headers (lb_throttle_refuse), which PostgREST reads. */
+	return (code[0] == 'P' && code[1] == 'T') || (code[0] == 'L' && code[1] == 'B') || strcmp(code, "PGRST") == 0;
 }
 
 static void
