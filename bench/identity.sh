@@ -4,9 +4,10 @@
 # labos.uuid_v7() beside gen_random_uuid(). Median of 7 rounds, nanoseconds.
 # Needs PGHOST, PGPORT, PGUSER (a superuser), PGDATABASE of a server with labos deployed (make bench gives one).
 set -euo pipefail
-psql -X -q -v ON_ERROR_STOP=1 -A -t <<'SQL'
+here=$(cd "$(dirname "$0")" && pwd)
+psql -X -q -v ON_ERROR_STOP=1 -v here="$here" -A -t <<'SQL'
+\i :here/cpu.sql
 set client_min_messages to warning;
-create schema bench;
 insert into lab_data.organizations (name, slug) values ('Bench', 'bench-identity');
 insert into lab_data.users (email, username) values ('bench@identity.test', 'bench-identity');
 insert into lab_data.memberships (org_id, user_id, is_default)
@@ -22,15 +23,15 @@ set jit to off;
 set max_parallel_workers_per_gather to 0;
 create function bench.run(expression text, n integer) returns float8 language plpgsql as $$
 declare
-  v_start timestamptz;
+  v_start float8;
   v_base  float8;
 begin
-  v_start := clock_timestamp();
+  v_start := bench.cpu();
   execute format('select count(g) from generate_series(1, %s) g', n);
-  v_base := extract(epoch from clock_timestamp() - v_start);
-  v_start := clock_timestamp();
+  v_base := (bench.cpu() - v_start) / 1e9;
+  v_start := bench.cpu();
   execute format('select count(%s) from generate_series(1, %s) g', expression, n);
-  return greatest(extract(epoch from clock_timestamp() - v_start) - v_base, 0) * 1e9 / n;
+  return greatest((bench.cpu() - v_start) / 1e9 - v_base, 0) * 1e9 / n;
 end $$;
 create temporary table measured (name text, who text, ns float8);
 select format('insert into measured values (%L, %L, bench.run(%L, %s))', e.name, e.who, e.expression, e.n)

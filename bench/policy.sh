@@ -6,9 +6,10 @@
 # Needs PGHOST, PGPORT, PGUSER (a superuser), PGDATABASE of a server with labos deployed (make bench gives one).
 set -euo pipefail
 rows=${LABOS_BENCH_ROWS:-1000000}
-psql -X -q -v ON_ERROR_STOP=1 -v rows="$rows" -A -t <<'SQL'
+here=$(cd "$(dirname "$0")" && pwd)
+psql -X -q -v ON_ERROR_STOP=1 -v rows="$rows" -v here="$here" -A -t <<'SQL'
+\i :here/cpu.sql
 set client_min_messages to warning;
-create schema if not exists bench;
 drop role if exists lab_bench_peer;
 create role lab_bench_peer nologin bypassrls;
 grant usage on schema bench to lab_user, lab_bench_peer;
@@ -48,12 +49,12 @@ grant select, insert, delete on bench.item to lab_user, lab_bench_peer; grant se
 
 create function bench.run(kind text, under_policy boolean, n integer, org uuid, ids uuid[]) returns float8 language plpgsql as $$
 declare
-  v_start timestamptz;
+  v_start float8;
   v_rows  bigint;
   v_row   record;
 begin
   for v_round in 1..2 loop  -- the first round plans and warms up
-    v_start := clock_timestamp();
+    v_start := bench.cpu();
     for v_i in 1 .. case v_round when 1 then least(n, 10) else n end loop
       if under_policy then
         case kind
@@ -78,7 +79,7 @@ begin
       end if;
     end loop;
   end loop;
-  return extract(epoch from clock_timestamp() - v_start) * 1e6 / n;
+  return (bench.cpu() - v_start) / 1e3 / n;
 end $$;
 grant execute on function bench.run(text, boolean, integer, uuid, uuid[]) to lab_user, lab_bench_peer;
 select id as org from orgs where n = 0 \gset

@@ -5,11 +5,12 @@
 # Needs PGHOST, PGPORT, PGUSER (a superuser), PGDATABASE of a server with labos deployed (make bench gives one).
 set -euo pipefail
 rows=${LABOS_BENCH_ROWS:-200000}
-psql -X -q -v ON_ERROR_STOP=1 -v rows="$rows" -A -t <<'SQL'
+here=$(cd "$(dirname "$0")" && pwd)
+psql -X -q -v ON_ERROR_STOP=1 -v rows="$rows" -v here="$here" -A -t <<'SQL'
+\i :here/cpu.sql
 set client_min_messages to warning;
 set jit to off;
 set max_parallel_workers_per_gather to 0;
-create schema bench;
 drop role if exists lab_bench_peer;
 create role lab_bench_peer nologin bypassrls;
 grant usage on schema bench to lab_user, lab_bench_peer;
@@ -59,14 +60,14 @@ insert into search values
 select format($q$
   create function bench.%1$s_%2$s() returns float8 language plpgsql set search_path to %3$s as $f$
   declare
-    v_start timestamptz; v_count bigint;
+    v_start float8; v_count bigint;
   begin
     select count(*) into v_count from bench.%2$s where %4$s;
-    v_start := clock_timestamp();
+    v_start := bench.cpu();
     for v_i in 1 .. %5$s loop
       select count(*) into v_count from bench.%2$s where %4$s;
     end loop;
-    return extract(epoch from clock_timestamp() - v_start) * 1e6 / %5$s;
+    return (bench.cpu() - v_start) / 1e3 / %5$s;
   end $f$;
   grant execute on function bench.%1$s_%2$s() to lab_user, lab_bench_peer$q$,
   kind, side, path, own || condition, n)

@@ -40,7 +40,7 @@ static uint64 clock_hand = 0;
 static MemoryContext cache_context = NULL;
 
 static LbKey *
-cache_find(int kind, uint32 hash, const char *source, int len)
+cache_find(int kind, uint32 hash, const char *source, int len, Entry **found)
 {
 	for (int i = 0; i < CACHE_SIZE; i++)
 	{
@@ -51,6 +51,7 @@ cache_find(int kind, uint32 hash, const char *source, int len)
 			CRYPTO_memcmp(entry->source, source, len) == 0)
 		{
 			entry->used_at = ++clock_hand;
+			*found = entry;
 			return entry->key;
 		}
 	}
@@ -100,12 +101,13 @@ lb_jwk_cached(const char *json, int len, const char **reason)
 {
 	uint32		hash;
 	LbKey	   *key;
+	Entry	   *found;
 
 	*reason = NULL;
 	if (len > LONGEST_SOURCE)
 		return lb_jwk_parse(json, len, reason);
 	hash = hash_bytes((const unsigned char *) json, len);
-	key = cache_find(0, hash, json, len);
+	key = cache_find(0, hash, json, len, &found);
 	if (key != NULL)
 		return key;
 
@@ -118,9 +120,19 @@ lb_jwk_cached(const char *json, int len, const char **reason)
 LbKey *
 lb_hmac_key_cached(LbAlg alg, const char *secret, int len)
 {
-	uint32		hash = hash_bytes((const unsigned char *) secret, len);
-	LbKey	   *key = cache_find((int) alg, hash, secret, len);
+	static Entry *last = NULL;
+	uint32		hash;
+	LbKey	   *key;
 
+	/* A backend signs with one secret at a time: it need not be hashed. */
+	if (last != NULL && last->key != NULL && last->kind == (int) alg && last->len == len &&
+		CRYPTO_memcmp(last->source, secret, len) == 0)
+	{
+		last->used_at = ++clock_hand;
+		return last->key;
+	}
+	hash = hash_bytes((const unsigned char *) secret, len);
+	key = cache_find((int) alg, hash, secret, len, &last);
 	if (key != NULL || len == 0 || len > LONGEST_SOURCE ||
 		lb_alg_hmac_size(alg) == 0)
 		return key;

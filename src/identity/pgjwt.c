@@ -27,6 +27,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "core/errors.h"
@@ -79,6 +80,24 @@ append_signature(StringInfo out, LbKey *key, const char *data, int len)
 				errcode(ERRCODE_LABOS_CRYPTO),
 				errmsg("could not sign"));
 	lb_base64url_append(out, signature, n);
+}
+
+/* {"alg":"HS256","typ":"JWT"} in base64url, made once for each algorithm. */
+static void
+append_header(StringInfo out, LbAlg alg)
+{
+	static char *made[LB_ALG_EDDSA + 1];
+
+	if (made[alg] == NULL)
+	{
+		char	   *header = psprintf("{\"alg\":\"%s\",\"typ\":\"JWT\"}", lb_alg_name(alg));
+		StringInfoData encoded;
+
+		initStringInfo(&encoded);
+		lb_base64url_append(&encoded, (uint8 *) header, strlen(header));
+		made[alg] = MemoryContextStrdup(TopMemoryContext, encoded.data);
+	}
+	appendStringInfoString(out, made[alg]);
 }
 
 /*
@@ -162,8 +181,7 @@ labos_sign(PG_FUNCTION_ARGS)
 	text	   *payload = PG_GETARG_TEXT_PP(0);
 	LbKey	   *key = hmac_key(PG_GETARG_TEXT_PP(1), PG_GETARG_TEXT_PP(2));
 	int			len = VARSIZE_ANY_EXHDR(payload);
-	char		header[64];
-	int			header_len;
+	int			start;
 	LbJsonObject claims;
 	StringInfoData out;
 
@@ -171,17 +189,19 @@ labos_sign(PG_FUNCTION_ARGS)
 		!lb_jsonscan_object(VARDATA_ANY(payload), len, CLAIMS_MAX_MEMBERS,
 							CLAIMS_MAX_DEPTH, &claims))
 		malformed("payload");
-	header_len = snprintf(header, sizeof(header), "{\"alg\":\"%s\",\"typ\":\"JWT\"}",
-						  lb_alg_name(lb_key_alg(key)));
 
+	/* One buffer, which is the text that is returned: its header comes first. */
 	initStringInfo(&out);
-	lb_base64url_append(&out, (uint8 *) header, header_len);
+	enlargeStringInfo(&out, VARHDRSZ + 256 + len / 3 * 4);
+	out.len = start = VARHDRSZ;
+	append_header(&out, lb_key_alg(key));
 	appendStringInfoChar(&out, '.');
 	lb_base64url_append(&out, (uint8 *) VARDATA_ANY(payload), len);
-	header_len = out.len;
+	len = out.len - start;
 	appendStringInfoChar(&out, '.');
-	append_signature(&out, key, out.data, header_len);
-	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
+	append_signature(&out, key, out.data + start, len);
+	SET_VARSIZE(out.data, out.len);
+	PG_RETURN_TEXT_P(out.data);
 }
 
 /*
@@ -225,6 +245,25 @@ within_times(const LbJsonObject *claims)
 		(isnan(nbf) || now >= nbf) && (isnan(exp) || now < exp);
 }
 
+/* The row type of the result, looked up once a call site. */
+static TupleDesc
+result_row(FunctionCallInfo fcinfo)
+{
+	FmgrInfo   *flinfo = fcinfo->flinfo;
+
+	if (flinfo->fn_extra == NULL)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(flinfo->fn_mcxt);
+		TupleDesc	tupdesc;
+
+		if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+			elog(ERROR, "return type must be a row type");
+		flinfo->fn_extra = BlessTupleDesc(tupdesc);
+		MemoryContextSwitchTo(caller);
+	}
+	return flinfo->fn_extra;
+}
+
 /*
  * labos.verify(token text, secret text, algorithm text)
  *		returns (header json, payload json, valid boolean)
@@ -243,12 +282,10 @@ labos_verify(PG_FUNCTION_ARGS)
 	LbKey	   *key = hmac_key(PG_GETARG_TEXT_PP(1), PG_GETARG_TEXT_PP(2));
 	LbJwt		jwt;
 	LbJwtStatus status;
-	TupleDesc	tupdesc;
+	TupleDesc	tupdesc = result_row(fcinfo);
 	Datum		values[3];
 	bool		nulls[3] = {false, false, false};
 
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 	status = lb_jws_verify(VARDATA_ANY(token), VARSIZE_ANY_EXHDR(token), key,
 						   TOKEN_MAX_LENGTH, &jwt);
 	if (status == LB_JWT_TOO_LONG || status == LB_JWT_MALFORMED ||
@@ -259,6 +296,5 @@ labos_verify(PG_FUNCTION_ARGS)
 	values[0] = PointerGetDatum(cstring_to_text_with_len(jwt.header, jwt.header_len));
 	values[1] = PointerGetDatum(cstring_to_text_with_len(jwt.payload, jwt.payload_len));
 	values[2] = BoolGetDatum(status == LB_JWT_OK && within_times(&jwt.claims));
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc),
-													  values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
 }
