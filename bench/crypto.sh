@@ -38,7 +38,7 @@ main(int argc, char **argv)
 	int			sign = argv[2][0] == 's';
 	int			n = atoi(argv[3]);
 	EVP_PKEY   *key = strcmp(alg, "EdDSA") == 0 ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519") :
-		alg[0] == 'E' ? EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256") : EVP_RSA_gen(2048);
+		alg[0] == 'E' ? EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256") : EVP_RSA_gen(3072);
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 	unsigned char data[400], signature[512];
 	size_t		len = sizeof(signature);
