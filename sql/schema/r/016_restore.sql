@@ -134,14 +134,14 @@ as $$
 $$;
 comment on function lab_private.is_evidence(jsonb) is 'Approved, reviewed or carried out: never purged.';
 
-create or replace function lab_private.purge(org_id uuid, "table" name, before timestamptz, dry_run boolean, max_rows integer) returns jsonb
+create or replace function lab_private.purge(org_id uuid, relation name, before timestamptz, dry_run boolean, max_rows integer) returns jsonb
   language plpgsql volatile
   set search_path to pg_catalog, labos, pg_temp
 as $$
 declare
   v_before timestamptz := least(coalesce(purge.before, 'infinity'), now() - lab_private.retention(purge.org_id));
-  v_purged uuid[] := '{}';
-  v_kept   jsonb := '{}';
+  v_purged uuid[] := array[]::uuid[];
+  v_kept   jsonb := '{}'::jsonb;
   v_reason text;
   v_detail text;
   v_id     uuid;
@@ -151,7 +151,7 @@ begin
     'select t.id, lab_private.is_evidence(to_jsonb(t)) as evidence
      from lab_data.%I t
      where t.org_id = $1 and t.deleted_at < $2
-     order by t.deleted_at, t.id limit $3 for update skip locked', purge."table")
+     order by t.deleted_at, t.id limit $3 for update skip locked', purge.relation)
     using purge.org_id, v_before, purge.max_rows
   loop
     v_reason := null;
@@ -159,7 +159,7 @@ begin
       v_reason := 'evidence';
     else
       begin
-        execute format('delete from lab_data.%I t where t.org_id = $1 and t.id = $2', purge."table") using purge.org_id, v_id;
+        execute format('delete from lab_data.%I t where t.org_id = $1 and t.id = $2', purge.relation) using purge.org_id, v_id;
         if dry_run then
           raise exception triggered_action_exception;
         end if;
@@ -205,7 +205,7 @@ begin
       detail = json_build_object('code', 'unknown_kind', 'kind', left(kind, 80))::text,
       hint = 'Users and roles are marked, never removed: their ids stand in evidence.';
   end if;
-  v_answer := lab_private.purge(org_id => v_org, "table" => v_table, before => purge.before,
+  v_answer := lab_private.purge(org_id => v_org, relation => v_table, before => purge.before,
     dry_run => coalesce(purge.dry_run, true), max_rows => least(greatest(coalesce(purge.max_rows, 1000), 0), 10000));
   if not coalesce(purge.dry_run, true) then
     perform lab_private.access_log('purge', 'success', v_org, labos.user_id(), labos.session_id(),
