@@ -11,8 +11,10 @@ OBJS += src/identity/claims_json.o src/identity/claims.o src/identity/identity_s
         src/identity/role_guard.o src/identity/log_scrub.o
 OBJS += src/identity/signature.o src/identity/jwk.o src/identity/jwk_make.o src/identity/keycache.o src/identity/jwt.o \
         src/identity/jwk_sql.o src/identity/jwt_sql.o src/identity/pgjwt.o src/identity/crypto_settings.o
-OBJS += src/identity/password.o src/identity/password_policy.o src/identity/common_passwords.o src/identity/password_sql.o
+OBJS += src/identity/password.o src/identity/password_policy.o src/identity/common_passwords.o src/identity/password_sql.o \
+        src/identity/password_pace.o
 OBJS += src/identity/secrets.o src/identity/secrets_sql.o
+OBJS += src/identity/totp.o src/identity/totp_sql.o src/identity/qr_code.o
 OBJS += src/identity/login.o src/identity/login_guard.o src/identity/identity_cache.o
 OBJS += src/identity/shared_state.o src/identity/throttle.o src/identity/hash_slots.o src/identity/client_address.o \
         src/identity/login_limit.o src/identity/rate_limit.o src/identity/denied.o
@@ -40,7 +42,7 @@ DATA       = $(wildcard sql/released/labos--*.sql)
 PG_CPPFLAGS = -I$(CURDIR)/src -DLABOS_VERSION='"$(LABOS_V)"'
 PG_CFLAGS   = -std=gnu99 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
               $(LABOS_CFLAGS)
-SHLIB_LINK  = -Wl,--version-script=$(CURDIR)/src/exports.map -lcrypto -lsodium -lcrypt -lm $(LABOS_LDFLAGS)
+SHLIB_LINK  = -Wl,--version-script=$(CURDIR)/src/exports.map -lcrypto -lsodium -lcrypt -lzint -lm $(LABOS_LDFLAGS)
 EXTRA_CLEAN = $(wildcard labos--*.sql) $(wildcard src/*/*.gcda src/*/*.gcno)
 
 # Bitcode would need clang; the gain for functions that call libraries is nil.

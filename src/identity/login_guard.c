@@ -57,6 +57,7 @@ typedef struct GuardRow
 } GuardRow;
 
 #define GUARD_COLUMNS	3
+#define HARD_LIMIT		100		/* failures in a row (NIST SP 800-63B-4, 3.2.2) */
 
 /* What is done to a row; false: leave it as it is. */
 typedef bool (*GuardChange) (GuardRow *row, void *arg);
@@ -146,6 +147,23 @@ typedef struct Charge
 	GuardRow	after;
 } Charge;
 
+/*
+ * Every max_failed-th failure in a row locks, each time for twice as long, up
+ * to a day; the hundredth until somebody lifts it (P53).  max_failed beyond
+ * that never locks: so decoys are charged.
+ */
+static TimestampTz
+end_of_lock(int32 failed, const Charge *c, TimestampTz now)
+{
+	int64		seconds = c->lock_seconds;
+
+	if (failed >= HARD_LIMIT)
+		return DT_NOEND;
+	for (int32 i = failed / Max(c->max_failed, 1); i > 1 && seconds < SECS_PER_DAY; i--)
+		seconds *= 2;
+	return TimestampTzPlusMilliseconds(now, Max(Min(seconds, SECS_PER_DAY), c->lock_seconds) * 1000);
+}
+
 /* One more attempt; the last that is allowed locks until it proves good. */
 static bool
 charge(GuardRow *row, void *arg)
@@ -156,13 +174,12 @@ charge(GuardRow *row, void *arg)
 	c->after = *row;
 	if (row->locked_until > now)
 		return false;
-	if (row->locked_until != DT_NOBEGIN)
-		row->failed = 0;
 	row->locked_until = DT_NOBEGIN;
 	if (row->failed < PG_INT32_MAX)
 		row->failed++;
-	if (row->failed >= c->max_failed)
-		row->locked_until = TimestampTzPlusMilliseconds(now, (int64) c->lock_seconds * 1000);
+	if (row->failed % Max(c->max_failed, 1) == 0 ||
+		(row->failed >= HARD_LIMIT && c->max_failed <= HARD_LIMIT))
+		row->locked_until = end_of_lock(row->failed, c, now);
 	c->after = *row;
 	return true;
 }
@@ -177,6 +194,28 @@ assign(GuardRow *row, void *arg)
 	row->failed = wanted->failed;
 	row->locked_until = wanted->locked_until;
 	return true;
+}
+
+/* Arguments: id, most, lock_seconds; a row of attempts and locked_until. */
+static Datum
+charge_attempt(FunctionCallInfo fcinfo, const char *table, bool missing_ok)
+{
+	Charge		c;
+	Datum		values[2] = {0};
+	bool		nulls[2] = {true, true};
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	memset(&c, 0, sizeof(c));
+	c.after.locked_until = DT_NOBEGIN;
+	c.max_failed = PG_GETARG_INT32(1);
+	c.lock_seconds = PG_GETARG_INT32(2);
+	nulls[0] = !change_row(table, PG_GETARG_UUID_P(0), missing_ok, charge, &c);
+	values[0] = Int32GetDatum(c.after.failed);
+	nulls[1] = c.after.locked_until == DT_NOBEGIN;
+	values[1] = TimestampTzGetDatum(c.after.locked_until);
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 
 /*
@@ -194,21 +233,7 @@ PG_FUNCTION_INFO_V1(labos_login_guard_charge);
 Datum
 labos_login_guard_charge(PG_FUNCTION_ARGS)
 {
-	Charge		c;
-	Datum		values[2] = {0};
-	bool		nulls[2] = {true, true};
-	TupleDesc	desc;
-
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	memset(&c, 0, sizeof(c));
-	c.max_failed = PG_GETARG_INT32(1);
-	c.lock_seconds = PG_GETARG_INT32(2);
-	nulls[0] = !change_row("login_guard", PG_GETARG_UUID_P(0), false, charge, &c);
-	values[0] = Int32GetDatum(c.after.failed);
-	nulls[1] = c.after.locked_until == DT_NOBEGIN;
-	values[1] = TimestampTzGetDatum(c.after.locked_until);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	PG_RETURN_DATUM(charge_attempt(fcinfo, "login_guard", false));
 }
 
 /* Forwards only: what has been used stays used. */
@@ -277,6 +302,42 @@ labos_use_guard_charge(PG_FUNCTION_ARGS)
 	if (!change_row("use_guard", PG_GETARG_UUID_P(0), true, one_more_try, &tries))
 		PG_RETURN_NULL();
 	PG_RETURN_INT32(tries.after);
+}
+
+/*
+ * labos.use_guard_attempt(id uuid, most integer, lock_seconds integer)
+ *		returns (attempts integer, locked_until timestamptz)
+ *		login_guard_charge() for a row of lab_private.use_guard: attempts is
+ *		null while it is locked, or when the row does not exist.
+ *
+ * Cost:	one page write and a WAL flush
+ * SQL:		volatile strict
+ */
+PG_FUNCTION_INFO_V1(labos_use_guard_attempt);
+
+Datum
+labos_use_guard_attempt(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_DATUM(charge_attempt(fcinfo, "use_guard", true));
+}
+
+/*
+ * labos.use_guard_reset(id uuid) returns void
+ *		Forgets the attempts counted by use_guard_attempt(), and the lock.
+ *
+ * SQL:		volatile strict
+ */
+PG_FUNCTION_INFO_V1(labos_use_guard_reset);
+
+Datum
+labos_use_guard_reset(PG_FUNCTION_ARGS)
+{
+	GuardRow	none;
+
+	memset(&none, 0, sizeof(none));
+	none.locked_until = DT_NOBEGIN;
+	change_row("use_guard", PG_GETARG_UUID_P(0), true, assign, &none);
+	PG_RETURN_VOID();
 }
 
 /*

@@ -6,8 +6,8 @@
  * use no ROLLBACK takes back.
  *
  * Holds    lab_private: use_guard, one_time_tokens, mfa_factors,
- *          mfa_backup_codes, known_devices; columns of user_sessions and
- *          identity_settings
+ *          mfa_backup_codes, known_devices, login_decoys; columns of
+ *          user_sessions and identity_settings
  * Needs    020
  *
  * This half is a migration: it runs once.
@@ -44,7 +44,7 @@ comment on column lab_data.user_sessions.amr is 'Methods used: pwd, otp (TOTP), 
 comment on column lab_data.user_sessions.scopes is 'What the session may do at most, as permissions; null: all that the user may. It never adds a right.';
 comment on column lab_data.user_sessions.api_key_id is 'The key it was exchanged for; revoking the key ends the session.';
 comment on column lab_data.user_sessions.acting_org_id is 'The organisation acted in, when it is not one of the user''s own: org_id stays the home organisation.';
-comment on column lab_data.user_sessions.reason is 'Why a superuser of the installation reads another organisation.';
+comment on column lab_data.user_sessions.reason is 'Why a superuser of the installation reads another organisation; or what the session is restricted to: password_change_required, mfa_setup_required.';
 comment on column lab_data.user_sessions.revoke_reason is
   'logout, logout_all, ended, reuse (a used refresh token came again), password_change, password_reset, email_change, mfa_change, api_key, share, deactivated, deleted, membership, admin.';
 
@@ -125,6 +125,7 @@ create table lab_private.mfa_factors (
   user_id       uuid        not null,
   kind          text        not null default 'totp',
   sealed_secret bytea       not null,
+  guard_id      uuid        not null default labos.uuid_v7(),
   created_at    timestamptz not null default now(),
   confirmed_at  timestamptz,
   constraint mfa_factors_pkey primary key (id),
@@ -133,6 +134,7 @@ create table lab_private.mfa_factors (
   constraint mfa_factors_kind_check check (kind in ('totp'))
 );
 comment on table lab_private.mfa_factors is 'Second factors: the TOTP secret of a user, sealed with the master key. Its last accepted time step stands in use_guard.';
+comment on column lab_private.mfa_factors.guard_id is 'The row of use_guard that counts wrong codes: a budget apart from that of the password (P53).';
 comment on column lab_private.mfa_factors.confirmed_at is 'Set by the first code; until then the factor is not asked for.';
 
 create table lab_private.mfa_backup_codes (
@@ -155,7 +157,9 @@ create table lab_private.known_devices (
   id            uuid        not null default labos.uuid_v7(),
   user_id       uuid        not null,
   secret_sha256 bytea       not null,
+  session_id    uuid,
   user_agent    text,
+  ip            inet,
   created_at    timestamptz not null default now(),
   last_used_at  timestamptz not null default now(),
   expires_at    timestamptz not null,
@@ -163,7 +167,25 @@ create table lab_private.known_devices (
   constraint known_devices_pkey primary key (id),
   constraint known_devices_secret_sha256_key unique (secret_sha256),
   constraint known_devices_user_id_fkey foreign key (user_id) references lab_data.users (id) on delete no action,
-  constraint known_devices_secret_sha256_check check (octet_length(secret_sha256) = 32)
+  constraint known_devices_secret_sha256_check check (octet_length(secret_sha256) = 32),
+  constraint known_devices_user_agent_check check (length(user_agent) <= 512)
 );
 create index known_devices_user_id_idx on lab_private.known_devices (user_id) where revoked_at is null;
 comment on table lab_private.known_devices is 'Devices that have signed in, by the digest of a token they keep. A known device has failures of its own in use_guard: strangers cannot lock it out (P54).';
+comment on column lab_private.known_devices.session_id is 'The last session that began on it.';
+comment on column lab_private.known_devices.ip is 'Where it signed in from last.';
+
+-- login_decoys ----------------------------------------------------------------
+
+create table lab_private.login_decoys (
+  id     uuid    not null default labos.uuid_v7(),
+  number integer not null,
+  failed_login_attempts integer     not null default 0,
+  locked_until          timestamptz,
+  constraint login_decoys_pkey primary key (id),
+  constraint login_decoys_number_key unique (number)
+);
+insert into lab_private.login_decoys (number) select generate_series(0, 63);
+insert into lab_private.use_guard (id) select d.id from lab_private.login_decoys d;
+comment on table lab_private.login_decoys is
+  'Rows that are charged and written when a sign-in names nobody, so that it costs what a wrong password costs (P52). Sixty-four, so that they are no queue.';

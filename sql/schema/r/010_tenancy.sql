@@ -174,6 +174,11 @@ begin
         hint = 'Correct the value or leave the setting out for its default.';
     end if;
   end loop;
+  if jsonb_typeof(NEW.settings -> 'require_mfa') <> 'boolean' then
+    raise exception 'setting require_mfa must be true or false' using errcode = 'PT422',
+      detail = json_build_object('code', 'invalid_setting', 'setting', 'require_mfa')::text,
+      hint = 'Correct the value or leave the setting out for its default.';
+  end if;
   return NEW;
 end
 $$;

@@ -40,7 +40,8 @@ begin
   insert into lab_private.login_guard (user_id, failed, locked_until)
   values (new.id, new.failed_login_attempts, coalesce(new.locked_until, '-infinity'))
   on conflict on constraint login_guard_pkey do nothing;
-  if TG_OP = 'UPDATE' then
+  -- Not what show_attempts() only copies from there.
+  if TG_OP = 'UPDATE' and current_setting('lab.login_guard', true) is distinct from 'follow' then
     perform labos.login_guard_set(new.id, new.failed_login_attempts, new.locked_until);
   end if;
   return null;

@@ -209,6 +209,15 @@ as $$
 $$;
 comment on function lab_private.session_roles(lab_data.user_sessions) is 'Names of the roles that count in a session: none in one with scopes or in another organisation.';
 
+create or replace function lab_private.is_restricted(session lab_data.user_sessions) returns boolean
+  language sql immutable
+  set search_path to pg_catalog, pg_temp
+as $$
+  select coalesce(session.scopes = '{}' and session.kind in ('password', 'invitation', 'reset')
+                  and session.reason in ('password_change_required', 'mfa_setup_required'), false)
+$$;
+comment on function lab_private.is_restricted(lab_data.user_sessions) is 'A session without rights, for what its reason names only.';
+
 create or replace function lab_private.access_token(session lab_data.user_sessions, out token text, out expires_in integer)
   language plpgsql volatile
   set search_path to pg_catalog, labos, pg_temp
@@ -232,6 +241,7 @@ begin
     'aal', session.aal, 'amr', session.amr, 'roles', lab_private.session_roles(session),
     'permissions', case when '*:*' = any (p.held) then '{*:*}' else p.held end)
     || case when session.scopes is null then '{}' else jsonb_build_object('scope', array_to_string(session.scopes, ' ')) end
+    || case when lab_private.is_restricted(session) then jsonb_build_object('restricted', session.reason) else '{}' end
   into v_claims
   from lab_data.users u, lab_private.identity_settings s, lab_private.session_permissions(session) p (held)
   where u.id = session.user_id;
@@ -263,6 +273,7 @@ as $$
     'organization', jsonb_build_object('id', o.id, 'name', o.name, 'slug', o.slug),
     'roles', lab_private.session_roles(session),
     'permissions', lab_private.session_permissions(session))
+    || case when lab_private.is_restricted(session) then jsonb_build_object('restricted', session.reason) else '{}' end
     || case when token_answer.refresh_token is null then '{}' else jsonb_build_object(
       'refresh_token', token_answer.refresh_token,
       'refresh_expires_in', greatest(0, floor(extract(epoch from token_answer.refresh_ends - clock_timestamp()))::integer)) end
@@ -273,6 +284,20 @@ as $$
   where u.id = session.user_id and o.id = coalesce(session.acting_org_id, session.org_id)
 $$;
 comment on function lab_private.token_answer(lab_data.user_sessions, text, timestamptz) is 'The body that signs a client in; without a refresh token when there is none.';
+
+create or replace function lab_private.restriction(org_id uuid, user_id uuid, kind text, aal smallint) returns text
+  language sql stable
+  set search_path to pg_catalog, pg_temp
+as $$
+  -- What an identity provider vouches for is its business; keys have scopes.
+  select case
+    when restriction.kind not in ('password', 'invitation', 'reset') then null
+    when exists (select from lab_private.credentials c where c.user_id = restriction.user_id and c.must_change) then 'password_change_required'
+    when restriction.aal < 2 and exists (select from lab_data.organizations o
+                                         where o.id = restriction.org_id and o.settings -> 'require_mfa' = 'true') then 'mfa_setup_required' end
+$$;
+comment on function lab_private.restriction(uuid, uuid, text, smallint) is
+  'What a new session is restricted to: password_change_required, mfa_setup_required (organizations.settings.require_mfa), or null.';
 
 create or replace function lab_private.session_open(
   org_id uuid, user_id uuid, device_info jsonb, kind text default 'password', aal smallint default 1, amr text[] default '{pwd}',
@@ -286,15 +311,20 @@ declare
   v_session lab_data.user_sessions;
   v_ends    timestamptz;
   v_token   text;
+  v_limit   text;
 begin
   v_life := lab_private.token_lifetimes(session_open.org_id);
+  if session_open.scopes is null then
+    v_limit := lab_private.restriction(session_open.org_id, session_open.user_id, session_open.kind, session_open.aal);
+  end if;
   -- What cannot be refreshed need not outlive its access token.
   v_ends := clock_timestamp() + coalesce(session_open.lifetime,
     make_interval(secs => case when session_open.refresh then v_life.session_seconds else v_life.access_seconds end));
   insert into lab_data.user_sessions (org_id, user_id, device_info, user_agent, ip, expires_at, kind, aal, amr, scopes, api_key_id, acting_org_id, reason)
   values (session_open.org_id, session_open.user_id, session_open.device_info,
           lab_private.client_user_agent(), lab_private.client_ip(), v_ends, session_open.kind, session_open.aal, session_open.amr,
-          session_open.scopes, session_open.api_key_id, session_open.acting_org_id, session_open.reason)
+          case when v_limit is null then session_open.scopes else '{}' end, session_open.api_key_id, session_open.acting_org_id,
+          coalesce(v_limit, session_open.reason))
   returning * into v_session;
   if session_open.refresh then
     v_ends := least(v_ends, clock_timestamp() + make_interval(secs => v_life.refresh_seconds));

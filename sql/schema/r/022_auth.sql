@@ -95,118 +95,223 @@ end
 $$;
 comment on function lab_private.find_user(text) is 'A user by e-mail address or username.';
 
-create or replace function lab_private.charge_attempt(user_id uuid, max_failed integer, lock_seconds integer) returns integer
+-- Signatures of version 0.2.
+drop function if exists lab_private.charge_attempt(uuid, integer, integer);
+drop function if exists lab_private.check_password(lab_data.users, text);
+drop function if exists lab_private.sign_in(text, text, text, jsonb);
+drop function if exists lab.auth_login(text, text, text, jsonb);
+
+create or replace function lab_private.show_attempts(user_id uuid) returns void
+  language plpgsql volatile
+  set search_path to pg_catalog, pg_temp
+as $$
+begin
+  -- After the check, for a moment: guesses at one account do not wait for each other, as those at no account do not.
+  perform from lab_data.users u where u.id = show_attempts.user_id for no key update;
+  perform set_config('lab.login_guard', 'follow', true);
+  update lab_data.users u
+  set failed_login_attempts = g.failed, locked_until = nullif(g.locked_until, '-infinity')
+  from lab_private.login_guard g
+  where u.id = show_attempts.user_id and g.user_id = u.id;
+  perform set_config('lab.login_guard', '', true);
+end
+$$;
+comment on function lab_private.show_attempts(uuid) is 'Copies what login_guard counts into users, for reading.';
+
+create or replace function lab_private.charge_decoy(id uuid) returns void
   language plpgsql volatile
   set search_path to pg_catalog, labos, pg_temp
 as $$
-declare
-  v_charged record;
 begin
-  perform from lab_data.users u where u.id = charge_attempt.user_id for no key update;
-  -- After the lock and before the charge: who holds a place waits for nothing, and who gets none is not charged.
-  perform labos.hash_slot_acquire();
-  v_charged := labos.login_guard_charge(charge_attempt.user_id, charge_attempt.max_failed, charge_attempt.lock_seconds);
-  if v_charged.attempts is not null then
-    update lab_data.users u set failed_login_attempts = v_charged.attempts, locked_until = v_charged.locked_until
-    where u.id = charge_attempt.user_id;
-  else
-    -- users may not know yet, when the attempts were rolled back.
-    update lab_data.users u set failed_login_attempts = charge_attempt.max_failed, locked_until = v_charged.locked_until
-    where u.id = charge_attempt.user_id and u.locked_until is distinct from v_charged.locked_until;
-  end if;
-  return v_charged.attempts;
+  perform labos.use_guard_attempt(charge_decoy.id, 2147483647, 1);
 end
 $$;
-comment on function lab_private.charge_attempt(uuid, integer, integer) is
-  'Counts an attempt before it is checked, whatever becomes of the transaction (P29); null while the account is locked. Serialises guesses at one account; the count begins anew after a lock.';
+comment on function lab_private.charge_decoy(uuid) is 'The page write and WAL flush of an attempt that is counted nowhere; never locks.';
 
-create or replace function lab_private.check_password(candidate lab_data.users, password text, out matched boolean, out reason text)
+create or replace function lab_private.show_decoy(id uuid) returns void
+  language plpgsql volatile
+  set search_path to pg_catalog, pg_temp
+as $$
+begin
+  perform from lab_private.login_decoys d where d.id = show_decoy.id for no key update skip locked;
+  if found then
+    update lab_private.login_decoys d
+    set failed_login_attempts = g.used, locked_until = nullif(g.until, '-infinity')
+    from lab_private.use_guard g
+    where d.id = show_decoy.id and g.id = d.id;
+  end if;
+end
+$$;
+comment on function lab_private.show_decoy(uuid) is 'The row that show_attempts() writes, when there is no user.';
+
+create or replace function lab_private.check_password(
+  candidate lab_data.users, password text, device_id uuid default null, out matched boolean, out reason text)
   language plpgsql volatile
   set search_path to pg_catalog, labos, pg_temp
 as $$
 declare
   v_settings lab_private.identity_settings;
   v_hash     text;
-  v_attempts integer;
+  v_number   integer := floor(random() * 64);
+  v_decoy    uuid := (select d.id from lab_private.login_decoys d where d.number = v_number);
+  v_charged  record;
+  v_started  timestamptz;
+  v_stale    boolean;
 begin
   select s.* into v_settings from lab_private.identity_settings s;
   select c.password_hash into v_hash from lab_private.credentials c where c.user_id = candidate.id;
+  -- Before the charge: who gets no place among those that hash is not charged.
+  perform labos.hash_slot_acquire();
+  -- One charge that is counted or, where none may be, a decoy's: the same work. A locked account is not charged, so that attempts do not extend the lock.
   if v_hash is null then
-    perform labos.password_dummy_verify(password);
-    matched := false;
+    perform lab_private.charge_decoy(v_decoy);
     reason := case when candidate.id is null then 'unknown_user' else 'no_password' end;
-    return;
-  end if;
-
-  -- A locked account is not charged, so that attempts do not extend the lock; the work is the same.
-  if candidate.locked_until is null or candidate.locked_until <= clock_timestamp() then
-    v_attempts := lab_private.charge_attempt(candidate.id, v_settings.max_failed_logins, v_settings.lock_seconds);
-  end if;
-  matched := labos.password_verify(password, v_hash);
-  if v_attempts is null then
-    matched := false;
-    reason := 'locked';
-  elsif not matched then
-    reason := 'wrong_password';
-    if v_attempts >= v_settings.max_failed_logins then
-      reason := 'lockout';
+  else
+    if device_id is null then
+      v_charged := labos.login_guard_charge(candidate.id, v_settings.max_failed_logins, v_settings.lock_seconds);
+    else
+      v_charged := labos.use_guard_attempt(device_id, v_settings.max_failed_logins, v_settings.lock_seconds);
     end if;
-    return;
+    if v_charged.attempts is null then
+      perform lab_private.charge_decoy(v_decoy);
+      reason := 'locked';
+    end if;
   end if;
-  if matched and v_attempts >= v_settings.max_failed_logins then
-    -- The last attempt allowed was right.
-    update lab_data.users u set locked_until = null where u.id = candidate.id;
+  -- What the policy's hash costs must be known before a cheaper one can be made to last as long: once in a backend, for whomever.
+  v_stale := labos.password_needs_rehash(v_hash);
+  if labos.password_seconds() is null then
+    v_started := clock_timestamp();
+    perform labos.password_dummy_verify(password);
+    perform labos.password_seconds(extract(epoch from clock_timestamp() - v_started)::float8);
   end if;
-  if matched and labos.password_needs_rehash(v_hash) then
-    -- Only if nobody changed it meanwhile (P48).
-    update lab_private.credentials c
-    set password_hash = n.hash, algorithm = lab_private.hash_algorithm(n.hash), parameters = lab_private.hash_parameters(n.hash)
-    from (select labos.password_hash(password) as hash) n
-    where c.user_id = candidate.id and c.password_hash = v_hash;
+  v_started := clock_timestamp();
+  if v_hash is null then
+    matched := labos.password_dummy_verify(password);
+  else
+    matched := labos.password_verify(password, v_hash) and reason is null;
+  end if;
+  -- Empty and endless ones are refused without a hash, whomever they are for.
+  if octet_length(password) not between 1 and 4096 then
+    null;
+  elsif v_stale then
+    perform pg_sleep(greatest(0, labos.password_seconds() - extract(epoch from clock_timestamp() - v_started)::float8));
+  else
+    perform labos.password_seconds(extract(epoch from clock_timestamp() - v_started)::float8);
+  end if;
+  if not matched and reason is null then
+    reason := case when v_charged.locked_until is null then 'wrong_password' else 'lockout' end;
+  end if;
+  if candidate.id is null then
+    perform lab_private.show_decoy(v_decoy);
+  else
+    perform lab_private.show_attempts(candidate.id);
   end if;
 end
 $$;
-comment on function lab_private.check_password(lab_data.users, text) is
-  'Charges an attempt, checks a password in time that does not depend on why it fails, locks the account after too many failures, rehashes under old parameters.';
+comment on function lab_private.check_password(lab_data.users, text, uuid) is
+  'Charges an attempt before it checks a password, whatever becomes of the transaction (P29), with work that does not depend on why it fails (P52): one charge, one verification, one row. From a known device its own guard is charged (P54).';
 
-create or replace function lab_private.sign_in(login text, password text, org text, device_info jsonb) returns jsonb
+create or replace function lab_private.password_rehash(user_id uuid, password text) returns void
   language plpgsql volatile
   set search_path to pg_catalog, labos, pg_temp
 as $$
 declare
-  v_user  lab_data.users := lab_private.find_user(login);
-  v_org   uuid := lab_private.home_membership(v_user.id, org);
-  v_check record;
+  v_hash text := (select c.password_hash from lab_private.credentials c where c.user_id = password_rehash.user_id);
 begin
-  -- Before any account is charged: one address cannot lock accounts at will (P54).
-  perform labos.login_throttle('password');
-  v_check := lab_private.check_password(v_user, password);
+  if labos.password_needs_rehash(v_hash) then
+    -- Only if nobody changed it meanwhile (P48).
+    update lab_private.credentials c
+    set password_hash = n.hash, algorithm = lab_private.hash_algorithm(n.hash), parameters = lab_private.hash_parameters(n.hash)
+    from (select labos.password_hash(password) as hash) n
+    where c.user_id = password_rehash.user_id and c.password_hash = v_hash;
+  end if;
+end
+$$;
+comment on function lab_private.password_rehash(uuid, text) is 'Hashes a password that has just proved right anew, when its hash is of another scheme or weaker than the settings.';
+
+create or replace function lab_private.signed_in(
+  org_id uuid, user_id uuid, device_info jsonb, device_id uuid, device_token text, aal smallint, amr text[]) returns jsonb
+  language plpgsql volatile
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_answer jsonb;
+  v_device text;
+begin
+  update lab_data.users u set last_login_at = now(), last_login_ip = lab_private.client_ip() where u.id = signed_in.user_id;
+  perform lab_private.access_log('login', 'success', signed_in.org_id, signed_in.user_id, null, jsonb_build_object('amr', signed_in.amr));
+  v_answer := lab_private.session_open(signed_in.org_id, signed_in.user_id, signed_in.device_info,
+    aal => signed_in.aal, amr => signed_in.amr);
+  v_device := lab_private.device_remember(signed_in.org_id, signed_in.user_id, signed_in.device_id, (v_answer ->> 'session_id')::uuid);
+  return v_answer || jsonb_strip_nulls(jsonb_build_object('device_token', coalesce(v_device, signed_in.device_token)));
+end
+$$;
+comment on function lab_private.signed_in(uuid, uuid, jsonb, uuid, text, smallint, text[]) is
+  'What every completed sign-in ends with: the record, the session, the device.';
+
+create or replace function lab_private.sign_in(login text, password text, org text, device_info jsonb, device_token text default null) returns jsonb
+  language plpgsql volatile
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_user   lab_data.users := lab_private.find_user(login);
+  v_org    uuid := lab_private.home_membership(v_user.id, org);
+  v_device uuid := lab_private.device_find(v_user.id, device_token);
+  v_check  record;
+begin
+  v_check := lab_private.check_password(v_user, password, v_device);
   if v_check.matched then
     v_check.reason := case when not v_user.is_active then 'disabled'
                            when not v_user.is_verified then 'unverified'
                            when v_org is null then 'no_membership' end;
   end if;
   if v_check.reason is null then
-    update lab_data.users u
-    set failed_login_attempts = 0, locked_until = null, last_login_at = now(), last_login_ip = lab_private.client_ip()
-    where u.id = v_user.id;
-    perform lab_private.access_log('login', 'success', v_org, v_user.id);
-    return lab_private.session_open(v_org, v_user.id, device_info);
+    -- A device lifts its own lock, not that of the account.
+    if v_device is not null then
+      perform labos.use_guard_reset(v_device);
+    end if;
+    if v_device is null or v_user.locked_until is null or v_user.locked_until <= clock_timestamp() then
+      perform labos.login_guard_set(v_user.id, 0, null);
+    end if;
+    perform lab_private.show_attempts(v_user.id),
+            lab_private.password_rehash(v_user.id, password);
+    if exists (select from lab_private.mfa_factors f where f.user_id = v_user.id and f.confirmed_at is not null) then
+      perform lab_private.access_log('mfa_challenge', 'success', v_org, v_user.id);
+      return lab_private.mfa_challenge(v_org, v_user.id, device_info, v_device);
+    end if;
+    return lab_private.signed_in(v_org, v_user.id, device_info, v_device, device_token, 1::smallint, '{pwd}');
   end if;
   perform labos.login_throttle_failed('password');
   v_org := coalesce(v_org, lab_private.home_membership(v_user.id));
   if v_check.reason = 'lockout' then
-    perform lab_private.access_log('lockout', 'failure', v_org, v_user.id);
+    perform lab_private.access_log('lockout', 'failure', v_org, v_user.id, null,
+              case when v_device is null then '{}' else jsonb_build_object('device', v_device) end),
+            lab_private.mail_user('lockout', v_org, v_user.id, '{}');
   end if;
   perform lab_private.access_log('login', 'failure', v_org, v_user.id, null,
     jsonb_build_object('reason', case v_check.reason when 'lockout' then 'wrong_password' else v_check.reason end));
   return null;
 end
 $$;
-comment on function lab_private.sign_in(text, text, text, jsonb) is
-  'Signs in with e-mail or username and password; null when refused, for whatever reason, with a row in the access log.';
+comment on function lab_private.sign_in(text, text, text, jsonb, text) is
+  'Signs in with e-mail or username and password: tokens, or the challenge of the second factor; null when refused, for whatever reason, with a row in the access log.';
 
-create or replace function lab.auth_login(login text, password text, org text default null, device_info jsonb default null) returns jsonb
+create or replace function lab_private.check_device_info(device_info jsonb) returns jsonb
+  language plpgsql immutable
+  set search_path to pg_catalog, pg_temp
+as $$
+begin
+  if jsonb_typeof(device_info) not in ('object', 'string', 'null') or pg_column_size(device_info) > 4000 then
+    raise exception 'device_info must be an object or a string of at most 4 KB' using errcode = 'PT400',
+      detail = json_build_object('code', 'invalid_device_info')::text;
+  end if;
+  return nullif(device_info, 'null');
+end
+$$;
+comment on function lab_private.check_device_info(jsonb) is 'PT400 invalid_device_info; JSON null is none.';
+
+create or replace function lab.auth_login(
+  login text, password text, org text default null, device_info jsonb default null, device_token text default null) returns jsonb
   language plpgsql volatile security definer
   set search_path to pg_catalog, labos, pg_temp
 as $$
@@ -217,11 +322,8 @@ begin
   if login is null or password is null then
     raise exception 'login and password are required' using errcode = 'PT400',
       detail = json_build_object('code', 'missing_argument', 'argument', case when login is null then 'login' else 'password' end)::text;
-  elsif jsonb_typeof(device_info) not in ('object', 'string', 'null') or pg_column_size(device_info) > 4000 then
-    raise exception 'device_info must be an object or a string of at most 4 KB' using errcode = 'PT400',
-      detail = json_build_object('code', 'invalid_device_info')::text;
   end if;
-  v_answer := lab_private.sign_in(login, password, org, nullif(device_info, 'null'));
+  v_answer := lab_private.sign_in(login, password, org, lab_private.check_device_info(device_info), device_token);
   if v_answer is null then
     return lab_private.problem(401, 'invalid_credentials', 'login or password is wrong');
   end if;
@@ -229,10 +331,10 @@ begin
   return v_answer;
 end
 $$;
-comment on function lab.auth_login(text, text, text, jsonb) is
+comment on function lab.auth_login(text, text, text, jsonb, text) is
 $$Sign in
 
-E-mail or username and password give an access token (15 minutes by default), a refresh token (7 days, single use), the user, the organisation, roles and permissions; `org` (id or slug) chooses another membership than the default. Five failures in a row lock the account for 30 minutes. Errors: 400 `missing_argument`, 401 `invalid_credentials` (one answer for every reason; the call does not raise, so that the failure is recorded), 405 for GET.$$;
+E-mail or username and password give an access token (15 minutes by default), a refresh token (7 days, single use), the user, the organisation, roles and permissions; `org` (id or slug) chooses another membership than the default. With a second factor the answer is `mfa_required` with a `challenge` for auth_mfa_verify. `device_token` of an earlier answer marks a known device: it signs in although strangers have locked the account. Five failures in a row lock the account for 30 minutes, five more for an hour, and so on. A session that says `restricted` may only do what that names: change the password, or set up a second factor. Errors: 400 `missing_argument`, `invalid_device_info`, 401 `invalid_credentials` (one answer for every reason; the call does not raise, so that the failure is recorded), 405 for GET.$$;
 
 create or replace function lab_private.oauth_error(error text, description text) returns jsonb
   language plpgsql volatile
@@ -275,6 +377,9 @@ begin
   if v_answer is null then
     return lab_private.oauth_error('invalid_grant',
       case grant_type when 'password' then 'username or password is wrong' else 'the refresh token is invalid, expired or revoked' end);
+  elsif v_answer ? 'mfa_required' then
+    return lab_private.oauth_error('mfa_required', 'a second factor is required: send mfa_token as challenge to auth_mfa_verify')
+      || jsonb_build_object('mfa_token', v_answer -> 'challenge', 'expires_in', v_answer -> 'expires_in');
   end if;
   perform lab_private.respond(200);
   return jsonb_build_object(
@@ -285,7 +390,7 @@ $$;
 comment on function lab.auth_token(text, text, text, text, text, text, text) is
 $$OAuth 2.0 token endpoint
 
-The password and refresh_token grants of RFC 6749, as JSON or as a form, for clients that speak OAuth; `client_id` and `client_secret` are accepted and not used. Errors as RFC 6749, section 5.2: 400 with `error` invalid_request, invalid_grant, invalid_scope or unsupported_grant_type.$$;
+The password and refresh_token grants of RFC 6749, as JSON or as a form, for clients that speak OAuth; `client_id` and `client_secret` are accepted and not used. Errors as RFC 6749, section 5.2: 400 with `error` invalid_request, invalid_grant, invalid_scope or unsupported_grant_type; mfa_required with `mfa_token` for an account with a second factor.$$;
 
 create or replace function lab.auth_refresh(refresh_token text) returns jsonb
   language plpgsql volatile security definer
@@ -461,7 +566,9 @@ begin
     select jsonb_build_object(
       'id', u.id, 'email', u.email, 'username', u.username, 'first_name', u.first_name, 'last_name', u.last_name,
       'full_name', u.full_name, 'is_active', u.is_active, 'is_verified', u.is_verified, 'is_superuser', u.is_superuser,
-      'mfa_enabled', u.mfa_enabled, 'last_login_at', u.last_login_at, 'preferences', u.preferences, 'created_at', u.created_at,
+      'mfa_enabled', u.mfa_enabled,
+      'mfa_backup_codes_left', (select count(*) from lab_private.mfa_backup_codes b where b.user_id = u.id and b.used_at is null),
+      'last_login_at', u.last_login_at, 'preferences', u.preferences, 'created_at', u.created_at,
       'must_change_password', coalesce((select c.must_change from lab_private.credentials c where c.user_id = u.id), false),
       'session_id', labos.session_id(),
       'organization', (select jsonb_build_object('id', o.id, 'name', o.name, 'slug', o.slug) from lab_data.organizations o where o.id = v_org),
@@ -514,45 +621,84 @@ $$Change my profile
 
 What is left out stays; an empty name clears it. `preferences` replaces the whole object. The e-mail address is changed by an administrator. Errors: 400 `invalid_username`, `invalid_name`, `invalid_preferences`, 401 `not_authenticated`, 409 `username_taken`.$$;
 
+create or replace function lab_private.reauthenticate(user_id uuid, password text, out matched boolean, out reason text)
+  language plpgsql volatile
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_charged record;
+begin
+  perform labos.hash_slot_acquire();
+  -- A guard of its own: who has a session can neither guess on for ever nor lock the account for its owner.
+  select a.* into v_charged
+  from lab_private.identity_settings s, labos.use_guard_attempt(reauthenticate.user_id, s.max_failed_logins, s.lock_seconds) a;
+  if v_charged.attempts is null then
+    matched := false;
+    reason := 'locked';
+    return;
+  end if;
+  matched := coalesce(labos.password_verify(reauthenticate.password,
+    (select c.password_hash from lab_private.credentials c where c.user_id = reauthenticate.user_id)), false);
+  if matched then
+    perform labos.use_guard_reset(reauthenticate.user_id);
+  else
+    reason := 'wrong_password';
+  end if;
+end
+$$;
+comment on function lab_private.reauthenticate(uuid, text) is
+  'Whether a signed-in user knows the password: for changes that need it again. Five failures close this way for 30 minutes, and nothing else.';
+
+create or replace function lab_private.reauthentication_refused(reason text) returns jsonb
+  language sql volatile
+  set search_path to pg_catalog, pg_temp
+as $$
+  select case reauthentication_refused.reason
+    when 'locked' then lab_private.problem(429, 'too_many_attempts', 'too many wrong passwords', 'Try again later.')
+    else lab_private.problem(403, 'wrong_password', 'the current password is wrong') end
+$$;
+comment on function lab_private.reauthentication_refused(text) is '403 wrong_password, 429 too_many_attempts.';
+
 create or replace function lab.auth_password_change(current text, new text) returns jsonb
   language plpgsql volatile security definer
   set search_path to pg_catalog, labos, pg_temp
 as $$
 declare
-  v_id    uuid := labos.require_user();
+  v_id    uuid := lab_private.require_own_account();
   v_user  lab_data.users;
   v_check record;
   v_ended integer;
 begin
-  perform lab_private.require_writable();
+  perform lab_private.require_writable(), lab_private.require_whole_answer();
   if auth_password_change.current is null or auth_password_change.new is null then
     raise exception 'current and new are required' using errcode = 'PT400',
       detail = json_build_object('code', 'missing_argument',
                                  'argument', case when auth_password_change.current is null then 'current' else 'new' end)::text;
   end if;
-  select u.* into v_user from lab_data.users u where u.id = v_id;
-  v_check := lab_private.check_password(v_user, auth_password_change.current);
+  v_check := lab_private.reauthenticate(v_id, auth_password_change.current);
   if not v_check.matched then
     perform lab_private.access_log('password_change', 'failure', labos.org_id(), v_id, labos.session_id(),
       jsonb_build_object('reason', v_check.reason));
-    return lab_private.problem(403, 'wrong_password', 'the current password is wrong');
+    return lab_private.reauthentication_refused(v_check.reason);
   elsif auth_password_change.current = auth_password_change.new then
     raise exception 'the new password equals the current one' using errcode = 'PT422',
       detail = json_build_object('code', 'weak_password', 'problems', array['unchanged'])::text;
   end if;
+  select u.* into v_user from lab_data.users u where u.id = v_id;
   perform lab_private.password_set(v_id, auth_password_change.new, v_user.email::text, v_user.username::text);
   update lab_data.users u set failed_login_attempts = 0, locked_until = null where u.id = v_id;
   v_ended := lab_private.sessions_end('password_change', v_id, except_session => labos.session_id());
   perform lab_private.access_log('password_change', 'success', labos.org_id(), v_id, labos.session_id(),
             jsonb_build_object('sessions_ended', v_ended)),
+          lab_private.mail_user('password_changed', labos.org_id(), v_id, '{}'),
           lab_private.respond(200);
-  return jsonb_build_object('status', 'ok', 'sessions_ended', v_ended);
+  return jsonb_build_object('status', 'ok', 'sessions_ended', v_ended) || lab_private.restriction_lifted('password_change_required');
 end
 $$;
 comment on function lab.auth_password_change(text, text) is
 $$Change my password
 
-Needs the current password; ends every other session of the caller. A wrong current password counts towards the lock. Errors: 400 `missing_argument`, 401 `not_authenticated`, 403 `wrong_password`, 422 `weak_password` with the list of problems.$$;
+Needs the current password; ends every other session of the caller, and forgets the other devices. In a session restricted to this change the answer holds `tokens` of a full one. Five wrong passwords close this call for 30 minutes, not the account. Errors: 400 `missing_argument`, 401 `not_authenticated`, 403 `wrong_password`, `interactive_session_required`, 422 `weak_password` with the list of problems, 429 `too_many_attempts`.$$;
 
 -- registration --------------------------------------------------------------
 
@@ -608,14 +754,14 @@ Creates an account where the installation's registration is open; it can sign in
 
 revoke all on all functions in schema lab_private from public;
 revoke all on function
-  lab.auth_login(text, text, text, jsonb), lab.auth_token(text, text, text, text, text, text, text), lab.auth_refresh(text),
+  lab.auth_login(text, text, text, jsonb, text), lab.auth_token(text, text, text, text, text, text, text), lab.auth_refresh(text),
   lab.auth_logout(text), lab.auth_logout_all(), lab.auth_sessions(), lab.auth_session_end(uuid), lab.auth_org_switch(text, jsonb),
   lab.auth_me(), lab.auth_me_update(text, text, text, text, jsonb), lab.auth_password_change(text, text),
   lab.auth_register(text, text, text, text, text, text)
   from public;
 -- Without a token: to obtain one, and to end a session by its refresh token.
 grant execute on function
-  lab.auth_login(text, text, text, jsonb), lab.auth_token(text, text, text, text, text, text, text), lab.auth_refresh(text),
+  lab.auth_login(text, text, text, jsonb, text), lab.auth_token(text, text, text, text, text, text, text), lab.auth_refresh(text),
   lab.auth_logout(text), lab.auth_register(text, text, text, text, text, text)
   to lab_anon, lab_user, lab_guest;
 grant execute on function

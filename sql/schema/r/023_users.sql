@@ -451,7 +451,8 @@ begin
   perform lab_private.require_writable(),
           lab_private.require_member(org_id => v_org, user_id => user_unlock.id),
           lab_private.require_outranks(org_id => v_org, user_id => user_unlock.id);
-  perform labos.login_guard_set(user_unlock.id, 0, null);
+  perform labos.login_guard_set(user_unlock.id, 0, null),
+          lab_private.second_guards_reset(user_unlock.id);
   update lab_data.users u set failed_login_attempts = 0, locked_until = null
   where u.id = user_unlock.id and (u.failed_login_attempts > 0 or u.locked_until is not null);
   return lab_private.user_changed('user_unlock', v_org, user_unlock.id);

@@ -13,7 +13,7 @@ do $do$
 declare
   v_table text;
 begin
-  foreach v_table in array array['use_guard', 'one_time_tokens', 'mfa_factors', 'mfa_backup_codes', 'known_devices'] loop
+  foreach v_table in array array['use_guard', 'one_time_tokens', 'mfa_factors', 'mfa_backup_codes', 'known_devices', 'login_decoys'] loop
     execute format('alter table lab_private.%I enable row level security', v_table);
     execute format('alter table lab_private.%I force row level security', v_table);
     execute format('drop policy if exists owner_all on lab_private.%I', v_table);
