@@ -149,7 +149,7 @@ from lab_data.users where username = 'vic' \gset
 select :'half_an_hour' as half_an_hour, test.answer($$select lab.auth_login('vic', 'Correct-Horse-3')$$) as right_password;
 -- Attempts while locked do not extend the lock.
 select locked_until = :'before' as unchanged from lab_data.users where username = 'vic';
--- When it has passed, counting begins anew; success resets it.
+-- When it has passed, they count on: five more lock for twice as long (P53); success resets it.
 update lab_data.users set locked_until = now() - interval '1 second' where username = 'vic';
 select test.answer($$select lab.auth_login('vic', 'wrong')$$);
 select failed_login_attempts, locked_until from lab_data.users where username = 'vic';
