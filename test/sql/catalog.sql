@@ -31,7 +31,8 @@ insert into pg_temp.exempt values
   ('policy shape', 'lab_data.user_sessions', 'its owner column is user_id'),
   ('audit trigger', 'lab_data.user_sessions', 'the access log tells of them'),
   ('audit trigger', 'lab_data.dataset_rows', 'nobody changes them; datasets.sha256 is audited'),
-  ('definer guard', 'lab.auth_login(text,text,text,jsonb)', 'signs in'),
+  ('definer guard', 'lab.auth_login(text,text,text,jsonb,text)', 'signs in'),
+  ('definer guard', 'lab.auth_mfa_verify(text,text,jsonb,text)', 'signs in'),
   ('definer guard', 'lab.auth_token(text,text,text,text,text,text,text)', 'signs in'),
   ('definer guard', 'lab.auth_refresh(text)', 'signs in by refresh token'),
   ('definer guard', 'lab.auth_logout(text)', 'signs out by refresh token'),
@@ -290,8 +291,8 @@ create function pg_temp.faults() returns table (rule text, object text) language
     select 'definer guard', f.name, 'does not begin by asking who calls'
     from pg_temp.functions() f
     where f.definer and f.schema = 'lab'
-      and f.body !~* '^\s*((--|#variable_conflict)[^\n]*\n\s*)*declare\s[^;]*(;[^;]*)*(labos\.require_(org_for|permission|user)|lab_private\.require_superuser)\([^;]*;.*\mbegin\M'
-      and f.body !~* '^[^;]*(;[^;]*)*\mbegin\M\s*(--[^\n]*\n\s*)*[^;]*(labos\.require_(org_for|permission|user)|lab_private\.require_superuser)\('
+      and f.body !~* '^\s*((--|#variable_conflict)[^\n]*\n\s*)*declare\s[^;]*(;[^;]*)*(labos\.require_(org_for|permission|user)|lab_private\.require_(superuser|interactive|own_account))\([^;]*;.*\mbegin\M'
+      and f.body !~* '^[^;]*(;[^;]*)*\mbegin\M\s*(--[^\n]*\n\s*)*[^;]*(labos\.require_(org_for|permission|user)|lab_private\.require_(superuser|interactive|own_account))\('
     union all
     select 'definer organisation', f.name, 'never names org_id'
     from pg_temp.functions() f where f.definer and f.schema = 'lab' and f.body !~ '\morg_id\M' and f.body ~* '\mlab_data\.'

@@ -57,12 +57,12 @@ select test.rbac('alan', 'select lab.user_create(is_machine => true)') as withou
 -- The superuser of the installation is touched by superusers only, although alan is admin of the organisation.
 insert into lab_data.user_sessions (id, org_id, user_id, expires_at) values ('00000000-0000-7000-8000-0000000000e5', test.org_of('zeus'), test.id_of('zeus'), 'infinity');
 select c, test.on('alan', c, 'zeus', more)
-from (values ('user_update', ', full_name => ''Z'''), ('user_update', ', email => ''z@evil.test'''), ('user_deactivate', ''), ('user_activate', ''), ('user_unlock', ''), ('user_delete', ''),
+from (values ('user_update', ', full_name => ''Z'''), ('user_update', ', email => ''z@evil.test'''), ('user_deactivate', ''), ('user_activate', ''), ('user_unlock', ''), ('user_mfa_reset', ''), ('user_delete', ''),
              ('membership_remove', ''), ('role_assign', ', ''viewer'''), ('role_assign', ', ''admin'', now() + interval ''1 day'''), ('role_revoke', ', ''admin''')) x(c, more);
 select test.rbac('alan', $$select lab.auth_session_end('00000000-0000-7000-8000-0000000000e5')$$) as session_end;
 -- Every call that takes somebody's id is in the list above, reads, or restores.
 select p.oid::regprocedure from pg_proc p
-where p.pronamespace = 'lab'::regnamespace and p.proname ~ '^(user|membership|role)_' and 'uuid'::regtype = any (p.proargtypes::oid[]) and p.provolatile = 'v' order by p.oid::regprocedure::text;
+where p.pronamespace = 'lab'::regnamespace and p.proname ~ '^(user|membership|role)_' and 'uuid'::regtype = any (p.proargtypes::oid[]) and p.provolatile = 'v' order by p.oid::regprocedure::text collate "C";
 -- Neither restored nor taken back by who is below.
 begin; update lab_data.users set deleted_at = now() where username = 'zeus'; select test.on('alan', 'user_restore', 'zeus'), test.rbac('alan', format('select lab.restore(''user'', %L)', id)) from lab_data.users where username = 'zeus'; rollback;
 begin; delete from lab_data.user_roles where user_id = test.id_of('zeus'); update lab_data.memberships set left_at = now() where user_id = test.id_of('zeus');
