@@ -259,6 +259,8 @@ declare
   v_device uuid := lab_private.device_find(v_user.id, device_token);
   v_check  record;
 begin
+  -- Before any account is charged: one address cannot lock accounts at will (P54).
+  perform labos.login_throttle('password');
   v_check := lab_private.check_password(v_user, password, v_device);
   if v_check.matched then
     v_check.reason := case when not v_user.is_active then 'disabled'
@@ -270,7 +272,7 @@ begin
     if v_device is not null then
       perform labos.use_guard_reset(v_device);
     end if;
-    if v_device is null or v_user.locked_until is null or v_user.locked_until <= clock_timestamp() then
+    if v_device is null or (select g.locked_until <= clock_timestamp() from lab_private.login_guard g where g.user_id = v_user.id) then
       perform labos.login_guard_set(v_user.id, 0, null);
     end if;
     perform lab_private.show_attempts(v_user.id),
