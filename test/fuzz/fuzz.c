@@ -27,6 +27,20 @@
 #include "mutate.h"
 #include "shim.h"
 
+/* What an older tree does not have. */
+#if __has_include("identity/api_key.h")
+#include "identity/api_key.h"
+#define HAVE_API_KEY
+#endif
+#if __has_include("identity/totp.h")
+#include "identity/totp.h"
+#define HAVE_TOTP
+#endif
+#if __has_include("identity/throttle.h")
+#include "identity/throttle.h"
+#define HAVE_ADDRESS
+#endif
+
 static uint64 number = 0;
 static Input in;
 
@@ -349,6 +363,74 @@ fuzz_sealed(void)
 	(void) lb_master_key_parse((uint8 *) exact(false), in.len, &key);
 }
 
+/* ---- API keys, one-time codes, addresses of proxies ---- */
+
+#ifdef HAVE_API_KEY
+static char api_key[LB_API_KEY_MAX + 1];
+
+static void
+fuzz_api_key(void)
+{
+	LbApiKey	key;
+
+	fuzz_set(&in, api_key, strlen(api_key));
+	fuzz_mutate(&in);
+	if (lb_api_key_parse(exact(false), in.len, &key) && (in.len != (int) strlen(api_key) || memcmp(in.data, api_key, in.len) != 0))
+	{
+		/* Only another checksum that fits may pass; one bit never does. */
+		if (in.len == (int) strlen(api_key))
+		{
+			int			differ = 0;
+
+			for (int i = 0; i < in.len; i++)
+				differ += in.data[i] != api_key[i];
+			if (differ == 1)
+				wrong("a key with one character changed passes its checksum");
+		}
+		if (strspn(key.id, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") != LB_API_KEY_ID_LENGTH)
+			wrong("an id with other characters");
+	}
+}
+#endif
+
+#ifdef HAVE_TOTP
+static void
+fuzz_totp(void)
+{
+	static const uint8 secret[] = "12345678901234567890";
+	const int64 seconds = 1800000000 + fuzz_below(100000);
+	char		code[LB_TOTP_DIGITS + 1];
+	int32		step = -1;
+
+	if (!lb_hotp_code(secret, 20, (uint64) (seconds / LB_TOTP_PERIOD + fuzz_below(5) - 2), code))
+		return;
+	fuzz_set(&in, code, LB_TOTP_DIGITS);
+	if (fuzz_below(4) != 0)
+		fuzz_mutate(&in);
+	if (lb_totp_match(secret, 20, exact(false), in.len, seconds, &step) != LB_TOTP_MATCHES)
+		return;
+	if (in.len != LB_TOTP_DIGITS || strspn(memcpy(code, in.data, LB_TOTP_DIGITS), "0123456789") != LB_TOTP_DIGITS)
+		wrong("a code of other characters matches");
+	if (llabs((long long) step - seconds / LB_TOTP_PERIOD) > LB_TOTP_SKEW)
+		wrong("a code of another time matches");
+}
+#endif
+
+#ifdef HAVE_ADDRESS
+static void
+fuzz_address(void)
+{
+	static const char *const seeds[] = {"192.0.2.7", "[2001:db8::1]:443", "2001:db8::ffff:1", "::ffff:192.0.2.7", "203.0.113.9:8080", " 10.0.0.1 ", "unknown"};
+	const char *seed = seeds[fuzz_below(lengthof(seeds))];
+	LbAddress	address;
+
+	fuzz_set(&in, seed, strlen(seed));
+	fuzz_mutate(&in);
+	if (lb_address_parse(exact(false), in.len, &address) && address.family != 4 && address.family != 6)
+		wrong("an address of no family");
+}
+#endif
+
 typedef struct Target
 {
 	const char *name;
@@ -368,6 +450,15 @@ static Target targets[] = {
 	{"password hashes", fuzz_hash, 5},
 	{"passwords", fuzz_password, 4},
 	{"sealed secrets", fuzz_sealed, 3},
+#ifdef HAVE_API_KEY
+	{"API keys", fuzz_api_key, 6},
+#endif
+#ifdef HAVE_TOTP
+	{"one-time codes", fuzz_totp, 4},
+#endif
+#ifdef HAVE_ADDRESS
+	{"addresses", fuzz_address, 4},
+#endif
 };
 
 static void
@@ -391,6 +482,14 @@ prepare(void)
 	memset(bytes, 7, sizeof(bytes));
 	(void) lb_master_key_parse(bytes, sizeof(bytes), &master);
 	sealed_len = lb_secret_seal(&master, (const uint8 *) "JBSWY3DPEHPK3PXP", 16, "totp:1", sealed);
+#ifdef HAVE_API_KEY
+	{
+		LbApiKey	ignored;
+
+		if (!lb_api_key_make("live", api_key, &ignored))
+			wrong("no API key can be made");
+	}
+#endif
 	shim_keep();
 }
 
