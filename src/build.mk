@@ -18,6 +18,8 @@ OBJS += src/identity/totp.o src/identity/totp_sql.o src/identity/qr_code.o
 OBJS += src/identity/login.o src/identity/login_guard.o src/identity/identity_cache.o
 OBJS += src/identity/shared_state.o src/identity/throttle.o src/identity/hash_slots.o src/identity/client_address.o \
         src/identity/login_limit.o src/identity/rate_limit.o src/identity/denied.o
+OBJS += src/identity/login.o src/identity/login_guard.o src/identity/identity_cache.o \
+        src/identity/identity_load.o src/identity/shares.o
 OBJS += src/audit/merkle.o src/audit/canon.o src/audit/context.o src/audit/buffer.o src/audit/log.o
 OBJS += src/audit/trigger.o src/audit/seal.o src/audit/verify.o
 OBJS += src/types/elements.o src/types/formula_parse.o src/types/formula_value.o src/types/formula.o src/types/formula_ops.o src/types/labcode.o src/types/ops.o src/types/ops_words.o

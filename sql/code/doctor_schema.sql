@@ -36,7 +36,11 @@ begin
               and concat_ws(' ', pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
                   ~* '(\mor\M|\mexists\M|\mselect\M|\many\M|\mcase\M|current_setting)')
           or (p.polname <> 'owner_all'
-              and coalesce(pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)) !~ 'labos\.(org_for|user_for|has_permission)\(')
+              and coalesce(pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid)) !~ 'labos\.(org_for|guest_org_for|user_for|has_permission)\(')
+          -- A guest's names the organisation and the shared row, and is for guests only.
+          or (p.polroles && array[coalesce(to_regrole('lab_guest'), 0)::oid]) <>
+             (coalesce(pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
+                ~ '^\(\(org_id = labos\.guest_org_for\([^()]*\)\) AND \(([a-z_]+) = labos\.shared_row\([^(),]*, [^(),]*, \1, [^()]*\)\)\)$')
           or (p.polname = 'owner_all' and array(select r.rolname from pg_roles r where r.oid = any (p.polroles)) <> '{lab_owner}'::name[])),
       'CALL labos.protect(…): one permissive policy a verb, org_id = labos.org_for(permission)'
     union all

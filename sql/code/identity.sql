@@ -97,12 +97,12 @@ $$Trigger: a PATCH or DELETE that forgot its filter changes nothing
 
 Before update or delete, each row; attached by labos.expose. PT400 too_many_rows when one HTTP request changes more rows of a table than labos.max_affected_rows (100), or than it said itself: Prefer: max-affected=<rows>.$$;
 
-create function labos.login(token text) returns uuid
-  language c volatile strict parallel unsafe as 'MODULE_PATHNAME', 'labos_login';
-comment on function labos.login(text) is
+create function labos.login(token text, org text default null) returns uuid
+  language c volatile parallel unsafe as 'MODULE_PATHNAME', 'labos_login';
+comment on function labos.login(text, text) is
 $$Signs a SQL client in for this transaction
 
-Verifies an access token of ours (signature, type, times, issuer, audience, live session) and acts as its user until the transaction ends. Send the token as a bind parameter. Errors: 25P01 outside a transaction block, PT401 token_rejected.$$;
+Verifies an access token of ours (signature, type, times, issuer, audience, live session) and acts as its user until the transaction ends; in org (id or slug) when it is given: another membership, or as a guest where something is shared (then also: set local role lab_guest). Send the token as a bind parameter. Errors: 25P01 outside a transaction block, PT401 token_rejected, PT403 not_a_member.$$;
 
 create function labos.login_guard_charge(user_id uuid, max_failed integer, lock_seconds integer,
     out attempts integer, out locked_until timestamptz)

@@ -56,6 +56,7 @@
 static char *token_setting = NULL;
 static char *claims_setting = NULL;
 static char *trusted_gateways = NULL;
+static char *acting_org = NULL;
 
 /* What the assign hooks hand over: NULL when unset or not believable. */
 static const LbClaims *token_claims = NULL;
@@ -212,6 +213,28 @@ assign_gateways(const char *newval, void *extra)
 	forget_identity();
 }
 
+/* Anybody may wish: what counts is whether the caller may act there, asked live. */
+static void
+assign_acting_org(const char *newval, void *extra)
+{
+	forget_identity();
+}
+
+const char *
+lb_acting_org(void)
+{
+	if (acting_org == NULL)
+		return "";
+	return strlen(acting_org) <= LB_ORG_NAME_LENGTH ? acting_org : "?";
+}
+
+void
+lb_acting_org_set(const char *name)
+{
+	set_config_option("labos.acting_org", name, PGC_USERSET, PGC_S_SESSION,
+					  GUC_ACTION_LOCAL, true, 0, false);
+}
+
 void
 lb_identity_init(void)
 {
@@ -230,6 +253,11 @@ lb_identity_init(void)
 							   NULL, &claims_setting, "", PGC_USERSET,
 							   GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
 							   check_claims, assign_claims, NULL);
+	DefineCustomStringVariable("labos.acting_org",
+							   "The organisation to act in, by id or slug; empty for one's own.",
+							   "A wish: it counts where the caller is a member or something is shared with them.",
+							   &acting_org, "", PGC_USERSET, GUC_NOT_IN_SAMPLE,
+							   NULL, assign_acting_org, NULL);
 	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
 }
 
@@ -274,27 +302,8 @@ lb_identity_from_gateway(void)
 	return known_answer;
 }
 
-/* An array of text, sorted by the query, as C strings in context. */
-static char **
-read_text_array(Datum value, bool isnull, int *n, MemoryContext context)
-{
-	Datum	   *elements;
-	bool	   *nulls;
-	char	  **strings;
-
-	*n = 0;
-	if (isnull)
-		return NULL;
-	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT,
-					  &elements, &nulls, n);
-	strings = MemoryContextAlloc(context, sizeof(char *) * Max(*n, 1));
-	for (int i = 0; i < *n; i++)
-		strings[i] = MemoryContextStrdup(context, TextDatumGetCString(elements[i]));
-	return strings;
-}
-
-static TimestampTz
-unix_to_timestamp(int64 seconds)
+int64
+lb_unix_to_timestamp(int64 seconds)
 {
 	return (seconds - ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY)) * USECS_PER_SEC;
 }
@@ -334,89 +343,6 @@ lb_identity_end_as(const LbOuterUser *outer)
 		AtEOXact_GUC(true, outer->guc_level);
 	if (outer->pushed_snapshot)
 		PopActiveSnapshot();
-}
-
-/*
- * Ask lab_private.identity_load() as its schema's owner.  No row: anonymous.
- * Arguments: source, user, org, session, issued at, login role.  False when it
- * cannot be asked yet.
- */
-static bool
-load_identity(const char *source, const LbClaims *claims, Oid owner, LbIdentity *answer)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			types[6] = {TEXTOID, UUIDOID, UUIDOID, UUIDOID, TIMESTAMPTZOID, NAMEOID};
-	Datum		values[6];
-	char		nulls[7] = "      ";
-	NameData	login;
-	LbOuterUser outer;
-	char	   *name = GetUserNameFromId(GetSessionUserId(), true);
-
-	namestrcpy(&login, name ? name : "");
-	values[0] = CStringGetTextDatum(source);
-	values[1] = UUIDPGetDatum(&claims->user);
-	values[2] = UUIDPGetDatum(&claims->org);
-	values[3] = UUIDPGetDatum(&claims->session);
-	values[4] = TimestampTzGetDatum(unix_to_timestamp(claims->issued));
-	values[5] = NameGetDatum(&login);
-	if (!claims->has_user)
-		nulls[1] = 'n';
-	if (!claims->has_org)
-		nulls[2] = 'n';
-	if (!claims->has_session)
-		nulls[3] = 'n';
-	if (claims->issued == 0)
-		nulls[4] = 'n';
-
-	lb_identity_begin_as(owner, &outer);
-	if (plan == NULL)
-	{
-		/* The first deployment writes (and audits) before the function is there. */
-		if (!OidIsValid(LookupFuncName(list_make2(makeString("lab_private"), makeString("identity_load")),
-									   6, types, true)))
-		{
-			lb_identity_end_as(&outer);
-			return false;
-		}
-		plan = SPI_prepare("select user_id, org_id, session_id, is_superuser, permissions, roles, reload_at"
-						   " from lab_private.identity_load($1, $2, $3, $4, $5, $6)", 6, types);
-		if (plan == NULL || SPI_keepplan(plan) != 0)
-			elog(ERROR, "identity query cannot be prepared");
-	}
-	if (SPI_execute_plan(plan, values, nulls, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "identity query failed");
-
-	if (SPI_processed == 1)
-	{
-		HeapTuple	row = SPI_tuptable->vals[0];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
-		Datum		value;
-
-		value = SPI_getbinval(row, desc, 1, &isnull);
-		answer->has_user = !isnull;
-		if (!isnull)
-			answer->user = *DatumGetUUIDP(value);
-		value = SPI_getbinval(row, desc, 2, &isnull);
-		answer->has_org = !isnull;
-		if (!isnull)
-			answer->org = *DatumGetUUIDP(value);
-		value = SPI_getbinval(row, desc, 3, &isnull);
-		answer->has_session = !isnull;
-		if (!isnull)
-			answer->session = *DatumGetUUIDP(value);
-		value = SPI_getbinval(row, desc, 4, &isnull);
-		answer->is_superuser = !isnull && DatumGetBool(value);
-		value = SPI_getbinval(row, desc, 5, &isnull);
-		answer->permissions = read_text_array(value, isnull, &answer->npermissions, answer->context);
-		value = SPI_getbinval(row, desc, 6, &isnull);
-		answer->roles = read_text_array(value, isnull, &answer->nroles, answer->context);
-		value = SPI_getbinval(row, desc, 7, &isnull);
-		answer->reload_at = isnull ? 0 : DatumGetTimestampTz(value);
-	}
-
-	lb_identity_end_as(&outer);
-	return true;
 }
 
 /* The owner of lab_private, or InvalidOid while labos is not deployed. */
@@ -471,7 +397,7 @@ ask_who(Oid owner)
 	}
 	identity_expires = claims->expires;
 
-	lb_identity_key(&key, source[0], GetSessionUserId(), claims);
+	lb_identity_key(&key, source[0], GetSessionUserId(), claims, lb_acting_org());
 	known = lb_identity_cache_find(&key);
 	if (known == NULL)
 	{
@@ -481,7 +407,7 @@ ask_who(Oid owner)
 		known->nmembers = -1;
 		known->presented = source[0] != 'l';
 		known->generation = ++last_generation;
-		if (!load_identity(source, claims, owner, known))
+		if (!lb_identity_load(source, claims, lb_acting_org(), owner, known))
 			return false;
 		if (changes != rights_changes)
 		{
@@ -563,7 +489,7 @@ lb_identity_current(void)
 		resolve_identity();
 	}
 	if (identity_expires != 0 && identity->has_user &&
-		statement > unix_to_timestamp(identity_expires + lb_setting_jwt_leeway))
+		statement > lb_unix_to_timestamp(identity_expires + lb_setting_jwt_leeway))
 		return &rejected;
 	return identity;
 }

@@ -37,7 +37,7 @@ static CacheSlot slots[CACHE_SLOTS];
 static uint64 clock_hand = 0;
 
 void
-lb_identity_key(LbIdentityKey *key, char source, Oid session_user, const LbClaims *claims)
+lb_identity_key(LbIdentityKey *key, char source, Oid session_user, const LbClaims *claims, const char *wish)
 {
 	memset(key, 0, sizeof(LbIdentityKey));
 	key->source = source;
@@ -50,6 +50,8 @@ lb_identity_key(LbIdentityKey *key, char source, Oid session_user, const LbClaim
 	key->claims.org = claims->org;
 	key->claims.session = claims->session;
 	key->claims.issued = claims->issued;
+	/* memset has made the rest of it zero. */
+	memcpy(key->acting_org, wish, Min(strlen(wish), LB_ORG_NAME_LENGTH));
 }
 
 LbIdentity *

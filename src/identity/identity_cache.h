@@ -20,10 +20,12 @@ typedef struct LbIdentityKey
 	char		source;			/* 't'oken, 'g'ateway, 'l'ogin */
 	Oid			session_user;
 	LbClaims	claims;			/* without expires: it is checked at use */
+	char		acting_org[LB_ORG_NAME_LENGTH + 1];	/* as it was wished for */
 } LbIdentityKey;
 
 /* Fills every byte of key. */
-extern void lb_identity_key(LbIdentityKey *key, char source, Oid session_user, const LbClaims *claims);
+extern void lb_identity_key(LbIdentityKey *key, char source, Oid session_user, const LbClaims *claims,
+							const char *wish);
 
 /* The live answer to this question, or NULL. */
 extern LbIdentity *lb_identity_cache_find(const LbIdentityKey *key);

@@ -78,7 +78,7 @@ list_holds(char **sorted, int n, const char *name, int length)
 }
 
 bool
-lb_identity_holds(const LbIdentity *who, const char *permission, int length)
+lb_identity_holds_at_home(const LbIdentity *who, const char *permission, int length)
 {
 	const char *colon;
 	char		any[MAX_PERMISSION_LENGTH + 2];
@@ -94,6 +94,12 @@ lb_identity_holds(const LbIdentity *who, const char *permission, int length)
 	memcpy(any, permission, colon - permission + 1);
 	any[colon - permission + 1] = '*';
 	return list_holds(who->permissions, who->npermissions, any, colon - permission + 2);
+}
+
+bool
+lb_identity_holds(const LbIdentity *who, const char *permission, int length)
+{
+	return !who->is_guest && lb_identity_holds_at_home(who, permission, length);
 }
 
 bool
@@ -299,9 +305,8 @@ labos_is_superuser(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(who->has_user && who->is_superuser);
 }
 
-/* Does the caller hold the permission in argument 0? */
-static bool
-call_is_granted(FunctionCallInfo fcinfo, const LbIdentity *who)
+bool
+lb_identity_call_is_granted(FunctionCallInfo fcinfo, const LbIdentity *who)
 {
 	text	   *permission = PG_GETARG_TEXT_PP(0);
 	const char *name = VARDATA_ANY(permission);
@@ -337,7 +342,7 @@ labos_has_permission(PG_FUNCTION_ARGS)
 {
 	const LbIdentity *who = lb_identity_current();
 
-	PG_RETURN_BOOL(call_is_granted(fcinfo, who));
+	PG_RETURN_BOOL(lb_identity_call_is_granted(fcinfo, who));
 }
 
 /*
@@ -353,7 +358,7 @@ labos_org_for(PG_FUNCTION_ARGS)
 {
 	const LbIdentity *who = lb_identity_current();
 
-	return return_uuid(fcinfo, call_is_granted(fcinfo, who), &who->org);
+	return return_uuid(fcinfo, lb_identity_call_is_granted(fcinfo, who), &who->org);
 }
 
 /*
@@ -370,7 +375,7 @@ labos_owner_for(PG_FUNCTION_ARGS)
 {
 	const LbIdentity *who = lb_identity_current();
 
-	if (call_is_granted(fcinfo, who))
+	if (lb_identity_call_is_granted(fcinfo, who))
 		return PG_GETARG_DATUM(1);
 	return return_uuid(fcinfo, who->has_user, &who->user);
 }
@@ -392,7 +397,7 @@ labos_user_for(PG_FUNCTION_ARGS)
 
 	if (who->has_user && memcmp(user, &who->user, sizeof(pg_uuid_t)) == 0)
 		PG_RETURN_UUID_P(user);
-	if (call_is_granted(fcinfo, who) && lb_identity_is_colleague(user))
+	if (lb_identity_call_is_granted(fcinfo, who) && lb_identity_is_colleague(user))
 		PG_RETURN_UUID_P(user);
 	PG_RETURN_NULL();
 }
@@ -432,6 +437,15 @@ labos_is_owner_or_admin(PG_FUNCTION_ARGS)
 					list_holds(who->roles, who->nroles, "admin", 5)));
 }
 
+/* Signed in, but not where they wish to act: never taken for home. */
+void
+lb_refuse_elsewhere(void)
+{
+	lb_refuse(403, "not_a_member", NULL,
+			  "auth_me lists your memberships, shares_received what others share with you.",
+			  "you are not a member of this organisation");
+}
+
 static void
 refuse_unless(bool granted, const LbIdentity *who, const char *permission)
 {
@@ -439,10 +453,16 @@ refuse_unless(bool granted, const LbIdentity *who, const char *permission)
 
 	if (granted)
 		return;
+	if (who->is_elsewhere)
+		lb_refuse_elsewhere();
 	if (!who->has_user)
 		lb_refuse(401, who->presented ? "token_rejected" : "not_authenticated", NULL,
 				  "Sign in with auth_login and send the access token as a bearer token.",
 				  "sign in first");
+	if (who->is_guest)
+		lb_refuse(403, "guest_not_allowed", NULL,
+				  "Act in your own organisation for this; here you see and change what is shared with you.",
+				  "guests may not do this");
 	initStringInfo(&extra);
 	lb_json_member(&extra, "permission", permission);
 	lb_refuse(403, "permission_denied", extra.data,
@@ -453,7 +473,8 @@ refuse_unless(bool granted, const LbIdentity *who, const char *permission)
 /*
  * labos.require_permission(permission text) returns void
  *
- * Errors:	PT401 not_authenticated or token_rejected, PT403 permission_denied
+ * Errors:	PT401 not_authenticated or token_rejected, PT403 permission_denied,
+ *			guest_not_allowed, not_a_member
  * SQL:		volatile strict parallel safe
  */
 PG_FUNCTION_INFO_V1(labos_require_permission);
@@ -463,14 +484,15 @@ labos_require_permission(PG_FUNCTION_ARGS)
 {
 	const LbIdentity *who = lb_identity_current();
 
-	refuse_unless(call_is_granted(fcinfo, who), who, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	refuse_unless(lb_identity_call_is_granted(fcinfo, who), who, text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	PG_RETURN_VOID();
 }
 
 /*
  * labos.require_org_for(permission text) returns uuid
  *
- * Errors:	PT401 not_authenticated or token_rejected, PT403 permission_denied
+ * Errors:	PT401 not_authenticated or token_rejected, PT403 permission_denied,
+ *			guest_not_allowed, not_a_member
  * SQL:		volatile strict parallel safe
  */
 PG_FUNCTION_INFO_V1(labos_require_org_for);
@@ -480,7 +502,7 @@ labos_require_org_for(PG_FUNCTION_ARGS)
 {
 	const LbIdentity *who = lb_identity_current();
 
-	refuse_unless(call_is_granted(fcinfo, who), who, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	refuse_unless(lb_identity_call_is_granted(fcinfo, who), who, text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	return return_uuid(fcinfo, true, &who->org);
 }
 

@@ -97,20 +97,23 @@ claim_is(const LbJwt *jwt, const char *name, const char *wanted)
 }
 
 /*
- * labos.login(token text) returns uuid
- *		The user; from here to the end of the transaction they are the caller.
+ * labos.login(token text, org text default null) returns uuid
+ *		The user; from here to the end of the transaction they are the caller,
+ *		in org (id or slug) or else in the organisation of the token.  Version
+ *		0.2 had no second argument.
  *
- * Errors:	25P01 outside a transaction block, PT401 token_rejected
- * SQL:		volatile strict parallel unsafe
+ * Errors:	25P01 outside a transaction block, PT401 token_rejected, PT403
+ *			not_a_member
+ * SQL:		volatile parallel unsafe
  */
 PG_FUNCTION_INFO_V1(labos_login);
 
 Datum
 labos_login(PG_FUNCTION_ARGS)
 {
-	text	   *token = PG_GETARG_TEXT_PP(0);
-	const char *data = VARDATA_ANY(token);
-	int			length = VARSIZE_ANY_EXHDR(token);
+	text	   *token;
+	const char *data;
+	int			length;
 	LbJwtRules	how = {0};
 	LbJwt		jwt;
 	LbJwtStatus status;
@@ -119,6 +122,11 @@ labos_login(PG_FUNCTION_ARGS)
 	const char *reason = NULL;
 	const LbIdentity *who;
 
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	token = PG_GETARG_TEXT_PP(0);
+	data = VARDATA_ANY(token);
+	length = VARSIZE_ANY_EXHDR(token);
 	RequireTransactionBlock(true, "labos.login()");
 	/* The statement may hold the token: other sessions must not read it there. */
 	pgstat_report_activity(STATE_RUNNING, "<labos.login>");
@@ -142,7 +150,11 @@ labos_login(PG_FUNCTION_ARGS)
 		refuse("another issuer or audience");
 
 	lb_identity_assume(jwt.payload);
+	/* Always: another client of the pool may have left a wish behind. */
+	lb_acting_org_set(PG_NARGS() > 1 && !PG_ARGISNULL(1) ? text_to_cstring(PG_GETARG_TEXT_PP(1)) : "");
 	who = lb_identity_current();
+	if (who->is_elsewhere)
+		lb_refuse_elsewhere();
 	if (!who->has_user)
 		refuse("the session, user or membership has ended");
 	PG_RETURN_UUID_P(memcpy(palloc(sizeof(pg_uuid_t)), &who->user, sizeof(pg_uuid_t)));

@@ -235,9 +235,10 @@ charge_request(const LbIdentity *who, const char *method)
  *		What PostgREST calls before every request: too many of one caller are
  *		refused, and so is a token whose session has ended, whose user is
  *		disabled or who has left the organisation.  Refusals noted by others
- *		are written into the access log if this request may write.
+ *		are written into the access log if this request may write.  X-Labos-Org
+ *		says where to act; a guest gets the database role of guests.
  *
- * Errors:	PT429 rate_limited, PT401 token_rejected
+ * Errors:	PT429 rate_limited, PT401 token_rejected, PT403 not_a_member
  * Cost:	1 to 5 us
  * SQL:		volatile parallel restricted
  */
@@ -246,19 +247,24 @@ PG_FUNCTION_INFO_V1(labos_pre_request);
 Datum
 labos_pre_request(PG_FUNCTION_ARGS)
 {
-	const LbIdentity *who = lb_identity_current();
+	const LbIdentity *who;
 	const char *method = GetConfigOption("request.method", true, false);
 
+	lb_acting_org_from_request();
+	who = lb_identity_current();
 	if (method != NULL && method[0] != '\0' && lb_identity_from_gateway())
 	{
 		charge_request(who, method);
 		who = lb_identity_current();
 	}
+	if (who->is_elsewhere)
+		lb_refuse_elsewhere();
 	if (who->presented && !who->has_user)
 		lb_refuse(401, "token_rejected", NULL,
 				  "Sign in again with auth_login, or use auth_refresh.",
 				  "the token is no longer valid");
 	(void) lb_denied_flush();
+	lb_guest_role_from_request(lb_identity_current());
 	PG_RETURN_VOID();
 }
 

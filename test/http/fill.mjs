@@ -12,6 +12,8 @@ export async function fill({ slug, admin, manager }) {
 
   await call('role_create', { name: 'helper', display_name: 'Helper', description: marker, permissions: ['user:read'] });
 
+  const share = (kind, resource_id) => call('share_create', { kind, resource_id, to_org: slug, note: marker });
+
   if (room('/structures')) {
     const structure = await make('structures', { name: 'salt', formula: 'NaCl', n_atoms: 8, format: 'cif', source: `data_NaCl # ${marker}` });
     await make('predicted_properties', { structure_id: structure.id, model_name: 'guess', model_version: '1', properties: { marker } });
@@ -29,6 +31,7 @@ export async function fill({ slug, admin, manager }) {
     const year = 31536e6;
     const at = (ms) => new Date(Date.UTC(2026, 0, 1) + ms).toISOString();
     const project = await make('projects', { code: 'P-1', name: 'Glass', description: marker });
+    await share('project', project.id);
     await make('project_members', { project_id: project.id, user_id: me, role: 'contributor' });
     const shelf = await make('locations', { kind: 'room', code: 'R1', name: 'Room 1', description: marker });
     const box = await make('locations', { parent_id: shelf.id, kind: 'box', code: 'B1', name: 'Box 1', grid_rows: 3, grid_columns: 3 });

@@ -115,9 +115,14 @@ create function pg_temp.faults() returns table (rule text, object text) language
         -- The part that a verb does not have.
         when (p.polcmd, e.part) in (('r', 'c'), ('d', 'c'), ('a', 'q')) then e.expression is not null
         when e.expression is null then not (p.polcmd = 'w' and e.part = 'c')
+        -- A guest's: what is shared, by the same permission and column on both sides.
+        when p.polroles = array['lab_guest'::regrole::oid] then e.expression !~ (
+          '^\(\(org_id = labos\.guest_org_for\((''[a-z_]+:(read|create|update)''::text)\)\) AND '
+          '\(([a-z_]+) = labos\.shared_row\(\1, ''[a-z_]+''::text, \3, (project_id|NULL::uuid)\)\)\)$')
+        when p.polroles <> array['lab_user'::regrole::oid] then true
         else e.expression !~ (
           '^\(*org_id = labos\.org_for\(''[a-z_]+:[a-z_]+''::text\)\)*'
-          '( AND \(owner_id (OPERATOR\(labos\.===\) labos\.owner_for\(''[a-z_]+:[a-z_]+''::text, owner_id\)|= labos\.user_id\(\))\)*)?$') end
+          '( AND \(owner_id (OPERATOR\(labos\.===\) labos\.owner_for\(''[a-z_]+:[a-z_]+''::text, owner_id(, ''[a-z_]+''::text, ([a-z]+_)*id)?\)|= labos\.user_id\(\))\)*)?$') end
     -- Reading needs the permission to read, and so on.
     union all
     select 'policy verb', t.name, format('%s: %s', p.polname, e.expression)

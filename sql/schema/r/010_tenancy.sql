@@ -28,29 +28,32 @@ comment on function lab_private.permissions_within(text[], text[]) is
 
 -- Bound when it is created, and without a search path of its own: inlined into the query of C.
 create or replace function lab_private.identity_load(
-  source text, claimed_user uuid, claimed_org uuid, claimed_session uuid, issued_at timestamptz, login name)
+  source text, claimed_user uuid, claimed_org uuid, claimed_session uuid, issued_at timestamptz, login name, wish text)
   returns table (user_id uuid, org_id uuid, session_id uuid, is_superuser boolean,
-                 permissions text[], roles text[], reload_at timestamptz)
+                 permissions text[], roles text[], reload_at timestamptz, is_guest boolean, is_elsewhere boolean,
+                 share_kinds text[], share_ids uuid[], share_levels integer[])
   language sql stable
 begin atomic
   with recursive
   asked as (
     -- A token counts with its session only; a database login needs none.
-    select l.user_id, l.org_id, null::uuid as session_id, null::timestamptz as session_ends, null::text[] as scopes, 'login' as kind
+    select l.user_id, l.org_id as home_id, null::uuid as session_id, null::timestamptz as session_ends,
+           null::text[] as scopes, 'login' as kind, null::uuid as acting_id
     from lab_private.db_logins l
     where identity_load.source = 'login' and l.rolname = identity_load.login
     union all
-    select s.user_id, s.org_id, s.id, s.expires_at, s.scopes, s.kind
+    select s.user_id, s.org_id, s.id, s.expires_at, s.scopes, s.kind, s.acting_org_id
     from lab_data.user_sessions s
     where identity_load.source in ('token', 'gateway')
-      and s.id = identity_load.claimed_session and s.user_id = identity_load.claimed_user and s.org_id = identity_load.claimed_org
+      and s.id = identity_load.claimed_session and s.user_id = identity_load.claimed_user
+      and coalesce(s.acting_org_id, s.org_id) = identity_load.claimed_org
       and s.revoked_at is null and s.expires_at > statement_timestamp()
   ),
-  caller as (
-    select a.user_id, m.org_id, a.session_id, u.is_superuser, a.session_ends, a.scopes, a.kind
+  person as (
+    select a.*, u.is_superuser
     from asked a
     join lab_data.users u on u.id = a.user_id
-    join lab_data.memberships m on m.user_id = a.user_id and m.org_id = a.org_id
+    join lab_data.memberships m on m.user_id = a.user_id and m.org_id = a.home_id
     join lab_data.organizations o on o.id = m.org_id
     where u.is_active and u.deleted_at is null
       -- Tokens carry whole seconds: one issued in the second of the change is younger than it.
@@ -59,10 +62,42 @@ begin atomic
       and m.left_at is null
       and o.is_active and o.deleted_at is null
   ),
+  -- Where they act, and as what: null where they may not. What a session was made for, no wish changes.
+  caller as (
+    select p.*, t.id as target_id,
+      case when t.id is null then null
+           when p.kind = 'superuser' then case when p.is_superuser and t.id = p.acting_id then 'superuser' end
+           when p.kind = 'guest' then case when t.id = p.acting_id and t.is_giving then 'guest' end
+           when t.id = p.home_id then 'member'
+           when p.kind = 'api_key' or p.scopes is not null then null
+           when exists (select from lab_data.memberships m where m.org_id = t.id and m.user_id = p.user_id and m.left_at is null) then 'member'
+           when t.is_giving then 'guest' end as standing
+    from person p
+    left join lateral (
+      select o.id, o.settings @> '{"allow_sharing": true}' as is_giving
+      from lab_data.organizations o
+      where o.is_active and o.deleted_at is null
+        and o.id = case
+          when identity_load.wish = '' then coalesce(p.acting_id, p.home_id)
+          -- What looks like an id is no slug, although it could be one.
+          when lower(identity_load.wish) ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then lower(identity_load.wish)::uuid
+          else (select x.id from lab_data.organizations x where x.slug = lower(identity_load.wish) and x.deleted_at is null) end) t on true
+  ),
+  received as (
+    select s.kind, s.resource_id, max(case s.level when 'read' then 1 when 'comment' then 2 else 3 end) as level, min(s.expires_at) as ends
+    from caller c
+    join lab_data.shares s on s.org_id = c.target_id and s.revoked_at is null
+      and (s.expires_at is null or s.expires_at > statement_timestamp())
+      and (s.to_user_id = c.user_id or s.to_org_id = case c.standing when 'member' then c.target_id else c.home_id end)
+    where c.standing in ('member', 'guest')
+    group by s.kind, s.resource_id
+  ),
   held as (
+    -- A guest may do what is shared and they may do at home.
     select r.id, r.name, r.parent_id, ur.expires_at
     from caller c
-    join lab_data.user_roles ur on ur.org_id = c.org_id and ur.user_id = c.user_id
+    join lab_data.user_roles ur on ur.user_id = c.user_id
+      and ur.org_id = case c.standing when 'member' then c.target_id when 'guest' then c.home_id end
     join lab_data.roles r on r.id = ur.role_id and r.deleted_at is null
     where ur.expires_at is null or ur.expires_at > statement_timestamp()
   ),
@@ -74,19 +109,34 @@ begin atomic
   ),
   granted (permissions) as (
     -- Sorted by bytes: C searches by strcmp.
-    select array(select distinct rp.permission::text collate "C"
-                 from effective e join lab_data.role_permissions rp on rp.role_id = e.id order by 1)
+    select case when c.standing = 'superuser'
+      then array(select v.name::text collate "C" from lab_data.permissions v where split_part(v.name, ':', 2) in ('read', 'read_any') order by 1)
+      else array(select distinct rp.permission::text collate "C"
+                 from effective e join lab_data.role_permissions rp on rp.role_id = e.id order by 1) end
+    from caller c
+  ),
+  answer as (
+    select c.*, c.standing is null or (c.standing = 'guest' and not exists (select from received)) as is_refused from caller c
   )
   -- A session with scopes has no role: what asks for one would give more than they say. No key administers the installation.
-  select c.user_id, c.org_id, c.session_id, c.is_superuser and c.scopes is null and c.kind <> 'api_key',
-    case when c.scopes is null then g.permissions else lab_private.permissions_within(g.permissions, c.scopes) end,
-    array(select distinct e.name collate "C" from effective e where c.scopes is null order by 1),
-    least(c.session_ends, (select min(h.expires_at) from held h))
-  from caller c, granted g;
+  select case when not a.is_refused then a.user_id end,
+    case when not a.is_refused then a.target_id end,
+    case when not a.is_refused then a.session_id end,
+    not a.is_refused and a.is_superuser and a.standing = 'member' and a.scopes is null and a.kind <> 'api_key',
+    case when a.scopes is null then g.permissions else lab_private.permissions_within(g.permissions, a.scopes) end,
+    array(select distinct e.name collate "C" from effective e where a.scopes is null and a.standing = 'member' order by 1),
+    least(a.session_ends, (select min(h.expires_at) from held h), (select min(r.ends) from received r)),
+    not a.is_refused and a.standing = 'guest',
+    a.is_refused,
+    array(select r.kind from received r order by r.kind, r.resource_id),
+    array(select r.resource_id from received r order by r.kind, r.resource_id),
+    array(select r.level from received r order by r.kind, r.resource_id)
+  from answer a, granted g;
 end;
-comment on function lab_private.identity_load(text, uuid, uuid, uuid, timestamptz, name) is
-  'The caller as C sees them: one row if the user, membership, organisation and session are live, else none. reload_at: when time alone changes the answer.';
+comment on function lab_private.identity_load(text, uuid, uuid, uuid, timestamptz, name, text) is
+  'The caller as C sees them: one row if the user, membership, organisation and session are live, else none. wish: the organisation they would act in; is_elsewhere when they may not. A guest''s permissions are those at home. reload_at: when time alone changes the answer.';
 -- Of version 0.2.
+drop function if exists lab_private.identity_load(text, uuid, uuid, uuid, timestamptz, name);
 drop function if exists lab_private.session_ends_at(uuid, uuid);
 
 create or replace function lab_private.org_members(org uuid) returns uuid[]
@@ -179,6 +229,11 @@ begin
       detail = json_build_object('code', 'invalid_setting', 'setting', 'require_mfa')::text,
       hint = 'Correct the value or leave the setting out for its default.';
   end if;
+  if jsonb_typeof(NEW.settings -> 'allow_sharing') <> 'boolean' then
+    raise exception 'setting allow_sharing must be true or false' using errcode = 'PT422',
+      detail = json_build_object('code', 'invalid_setting', 'setting', 'allow_sharing')::text,
+      hint = 'Without it nothing is shared with other organisations.';
+  end if;
   return NEW;
 end
 $$;
@@ -222,7 +277,7 @@ create or replace trigger _500_rights after insert or update or delete or trunca
 -- Not for every sign-in, which only counts and dates.
 create or replace trigger _500_rights after update of is_active, is_superuser, tokens_valid_after, deleted_at on lab_data.users
   for each statement execute function labos.tg__rbac_changed();
-create or replace trigger _500_rights after update of is_active, deleted_at on lab_data.organizations
+create or replace trigger _500_rights after update of is_active, deleted_at, slug, settings on lab_data.organizations
   for each statement execute function labos.tg__rbac_changed();
 
 -- row security -------------------------------------------------------------------

@@ -57,6 +57,9 @@ insert into lab_private.labos_seed values
   ('session:read_any',       '{admin}',      'See everybody''s sessions'),
   ('session:delete_any',     '{admin}',      'End anybody''s session'),
   ('access_log:read',        '{admin}',      'Read the access log'),
+  ('share:read',             '{manager}',    'See what the organisation shares'),
+  ('share:create',           '{manager}',    'Share records with colleagues and, where allowed, with others'),
+  ('share:delete',           '{manager}',    'End shares'),
   -- audit
   ('audit:read',             '{technician}', 'Read the history of records'),
   ('audit:verify',           '{manager}',    'Seal and verify the audit trail'),

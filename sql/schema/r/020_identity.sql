@@ -266,11 +266,28 @@ as $$
 $$;
 comment on function lab_private.member_permissions(uuid, uuid) is 'What a member may do now, through all roles and their parents.';
 
+create or replace function lab_private.reading_permissions() returns text[]
+  language sql stable
+  set search_path to pg_catalog, pg_temp
+as $$
+  select array_agg(p.name::text order by p.name::text) from lab_data.permissions p where split_part(p.name, ':', 2) in ('read', 'read_any')
+$$;
+comment on function lab_private.reading_permissions() is 'What a superuser of the installation may do in an organisation that is not theirs.';
+
+create or replace function lab_private.this_session() returns lab_data.user_sessions
+  language sql stable
+  set search_path to pg_catalog, pg_temp
+as $$
+  -- Not by labos.org_id(): the caller may act elsewhere than where the session was made.
+  select s.* from lab_data.user_sessions s where s.id = labos.session_id() and s.user_id = labos.user_id()
+$$;
+comment on function lab_private.this_session() is 'The caller''s session; nulls for a database login, which needs none.';
+
 create or replace function lab_private.session_scopes() returns text[]
   language sql stable
   set search_path to pg_catalog, pg_temp
 as $$
-  select s.scopes from lab_data.user_sessions s where s.id = labos.session_id() and s.user_id = labos.user_id()
+  select (lab_private.this_session()).scopes
 $$;
 comment on function lab_private.session_scopes() is 'Scopes of the caller''s session; null when it has none.';
 

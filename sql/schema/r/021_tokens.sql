@@ -187,6 +187,51 @@ comment on function lab_private.postgrest_config() is
 
 -- access tokens -------------------------------------------------------------
 
+-- what a session may do --------------------------------------------------------
+
+create or replace function lab_private.share_kinds() returns table (kind text, table_name text, prefix text, is_owned boolean, gives text[])
+  language sql immutable
+  set search_path to pg_catalog, pg_temp
+as $$
+  values ('project',        'projects',         'project',    false, '{project,sample,run}'::text[]),
+         ('sample',         'samples',          'sample',     false, '{sample}'),
+         ('run',            'runs',             'run',        false, '{run,result}'),
+         ('material',       'materials',        'material',   true,  '{material}'),
+         ('structure',      'structures',       'material',   true,  '{material}'),
+         ('simulation_job', 'simulation_jobs',  'simulation', true,  '{simulation}'),
+         ('campaign',       'design_campaigns', 'campaign',   true,  '{campaign}'),
+         ('dataset',        'datasets',         'material',   false, '{material}')
+$$;
+comment on function lab_private.share_kinds() is 'What can be shared, by the names that src/identity/shares.c knows: table, permissions, whether it belongs to somebody, what its receivers may read.';
+
+create or replace function lab_private.shares_to(org uuid, user_id uuid, home uuid) returns setof lab_data.shares
+  language sql stable
+  set search_path to pg_catalog, pg_temp
+as $$
+  select s.*
+  from lab_data.shares s
+  join lab_data.organizations o on o.id = s.org_id and o.is_active and o.deleted_at is null and o.settings @> '{"allow_sharing": true}'
+  where s.org_id = shares_to.org and s.revoked_at is null and (s.expires_at is null or s.expires_at > clock_timestamp())
+    and (s.to_user_id = shares_to.user_id or s.to_org_id = shares_to.home)
+$$;
+comment on function lab_private.shares_to(uuid, uuid, uuid) is 'What an organisation shares now with a person of another one, as lab_private.identity_load sees it.';
+
+create or replace function lab_private.guest_permissions(org uuid, user_id uuid, home uuid) returns text[]
+  language sql stable
+  set search_path to pg_catalog, pg_temp
+as $$
+  select lab_private.permissions_within(
+    lab_private.member_permissions(guest_permissions.home, guest_permissions.user_id),
+    coalesce(array_agg(distinct p.name), '{}'))
+  from lab_private.shares_to(guest_permissions.org, guest_permissions.user_id, guest_permissions.home) s
+  join lab_private.share_kinds() k on k.kind = s.kind
+  cross join lateral (
+    select g || ':read' from unnest(k.gives) g
+    union all select g || ':update' from unnest(k.gives) g where s.level = 'write' and g in ('project', 'sample', 'run')
+    union all select 'sample:create' where s.level = 'write' and s.kind = 'project') p(name)
+$$;
+comment on function lab_private.guest_permissions(uuid, uuid, uuid) is 'What a guest may do with something in this organisation: what the shares give of what they may do at home.';
+
 -- Signatures of version 0.2.
 drop function if exists lab_private.access_token(uuid, uuid, uuid, timestamptz);
 drop function if exists lab_private.token_answer(uuid, uuid, uuid, timestamptz, text, timestamptz);
@@ -196,9 +241,13 @@ create or replace function lab_private.session_permissions(session lab_data.user
   language sql stable
   set search_path to pg_catalog, pg_temp
 as $$
-  select lab_private.permissions_within(lab_private.member_permissions(session.org_id, session.user_id), session.scopes)
+  select case session.kind
+    when 'guest' then lab_private.guest_permissions(session.acting_org_id, session.user_id, session.org_id)
+    when 'superuser' then lab_private.reading_permissions()
+    else lab_private.permissions_within(lab_private.member_permissions(session.org_id, session.user_id), session.scopes) end
 $$;
-comment on function lab_private.session_permissions(lab_data.user_sessions) is 'What the holder of a session may do in it now: the member''s permissions within the session''s scopes.';
+comment on function lab_private.session_permissions(lab_data.user_sessions) is
+  'What the holder of a session may do in it now: the member''s permissions within the session''s scopes, a guest''s by what is shared.';
 
 create or replace function lab_private.session_roles(session lab_data.user_sessions) returns text[]
   language sql stable
@@ -217,6 +266,41 @@ as $$
                   and session.reason in ('password_change_required', 'mfa_setup_required'), false)
 $$;
 comment on function lab_private.is_restricted(lab_data.user_sessions) is 'A session without rights, for what its reason names only.';
+
+create or replace function lab_private.current_session() returns lab_data.user_sessions
+  language plpgsql stable
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_session lab_data.user_sessions := lab_private.this_session();
+begin
+  -- As the caller acts now: X-Labos-Org may differ from what the session was made for.
+  v_session.user_id := labos.user_id();
+  if labos.is_guest() then
+    v_session.kind := 'guest';
+    v_session.acting_org_id := labos.org_id();
+    v_session.org_id := coalesce(v_session.org_id,
+      (select l.org_id from lab_private.db_logins l where l.rolname = session_user and l.user_id = labos.user_id()));
+  elsif v_session.kind is null or v_session.kind not in ('guest', 'superuser') then
+    v_session.kind := coalesce(v_session.kind, 'password');
+    v_session.org_id := labos.org_id();
+  end if;
+  return v_session;
+end
+$$;
+comment on function lab_private.current_session() is 'What decides over the rights of this call, as a row of a session; also for a database login, which has none.';
+
+create or replace function lab_private.current_permissions() returns text[]
+  language sql stable
+  set search_path to pg_catalog, pg_temp
+as $$ select lab_private.session_permissions(lab_private.current_session()) $$;
+comment on function lab_private.current_permissions() is 'What the caller may do now, where they act.';
+
+create or replace function lab_private.current_roles() returns text[]
+  language sql stable
+  set search_path to pg_catalog, pg_temp
+as $$ select lab_private.session_roles(lab_private.current_session()) $$;
+comment on function lab_private.current_roles() is 'Names of the caller''s roles, where they act.';
 
 create or replace function lab_private.access_token(session lab_data.user_sessions, out token text, out expires_in integer)
   language plpgsql volatile
@@ -345,7 +429,8 @@ as $$
 declare
   v_user uuid := labos.require_user();
 begin
-  if exists (select from lab_data.user_sessions s
+  if labos.is_guest()
+     or exists (select from lab_data.user_sessions s
              where s.id = labos.session_id() and s.user_id = v_user
                and (s.kind in ('api_key', 'guest', 'superuser') or s.scopes is not null)) then
     raise exception 'only somebody who has signed in themselves may do this' using errcode = 'PT403',
@@ -369,8 +454,9 @@ as $$
                  join lab_data.organizations o on o.id = m.org_id
                  where m.org_id = session.org_id and m.user_id = session.user_id and m.left_at is null
                    and u.is_active and u.deleted_at is null and o.is_active and o.deleted_at is null)
+     and (session.kind <> 'guest' or exists (select from lab_private.shares_to(session.acting_org_id, session.user_id, session.org_id)))
 $$;
-comment on function lab_private.session_alive(lab_data.user_sessions) is 'Whether a session can go on: not ended, user active, still a member, organisation active.';
+comment on function lab_private.session_alive(lab_data.user_sessions) is 'Whether a session can go on: not ended, user active, still a member, organisation active, for a guest something still shared.';
 
 create or replace function lab_private.sessions_end(
   reason text, user_id uuid, org_id uuid default null, session_id uuid default null, except_session uuid default null) returns integer

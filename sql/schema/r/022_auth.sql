@@ -7,7 +7,7 @@
  * after the same work (P52).
  *
  * Holds    auth_login, auth_token, auth_refresh, auth_logout, auth_logout_all,
- *          auth_org_switch, auth_sessions, auth_session_end, auth_me,
+ *          auth_sessions, auth_session_end, auth_me,
  *          auth_me_update, auth_password_change, auth_register
  * Needs    020, 021; C identity (password_*)
  */
@@ -435,7 +435,7 @@ begin
     join lab_data.user_sessions s on s.org_id = t.org_id and s.id = t.session_id
     where t.token_sha256 = sha256(convert_to(auth_logout.refresh_token, 'UTF8'));
   elsif labos.session_id() is not null then
-    select s.* into v_session from lab_data.user_sessions s where s.org_id = labos.org_id() and s.id = labos.session_id();
+    v_session := lab_private.this_session();
   else
     raise exception 'refresh_token is required' using errcode = 'PT400',
       detail = json_build_object('code', 'missing_argument', 'argument', 'refresh_token')::text,
@@ -528,31 +528,6 @@ $$End a session
 
 Ends one of the caller's sessions, or with `session:delete_any` one of a member of the organisation. Errors: 401 `not_authenticated`, 404 `session_not_found` (also for what the caller may not see).$$;
 
-create or replace function lab.auth_org_switch(org text, device_info jsonb default null) returns jsonb
-  language plpgsql volatile security definer
-  set search_path to pg_catalog, labos, pg_temp
-as $$
-declare
-  v_user uuid := labos.require_user();
-  v_org  uuid := lab_private.home_membership(v_user, coalesce(org, ''));
-begin
-  perform lab_private.require_writable(), lab_private.require_whole_answer();
-  if v_org is null then
-    raise exception 'you are not a member of this organisation' using errcode = 'PT403',
-      detail = json_build_object('code', 'not_a_member')::text,
-      hint = 'auth_me lists your memberships.';
-  end if;
-  perform lab_private.access_log('org_switch', 'success', v_org, v_user, labos.session_id(), jsonb_build_object('from', labos.org_id())),
-          lab_private.respond(200);
-  return lab_private.session_open(v_org, v_user, coalesce(nullif(auth_org_switch.device_info, 'null'),
-    (select s.device_info from lab_data.user_sessions s where s.org_id = labos.org_id() and s.id = labos.session_id())));
-end
-$$;
-comment on function lab.auth_org_switch(text, jsonb) is
-$$Switch organisation
-
-Tokens for another membership of the caller (id or slug), as a new session; the present one stays open. Errors: 401 `not_authenticated`, 403 `not_a_member` (also for an organisation that does not exist).$$;
-
 -- profile -------------------------------------------------------------------
 
 create or replace function lab.auth_me() returns jsonb
@@ -562,7 +537,6 @@ as $$
 declare
   v_user uuid := labos.require_user();
   v_org  uuid := labos.org_id();
-  v_scopes text[] := lab_private.session_scopes();
 begin
   return (
     select jsonb_build_object(
@@ -579,9 +553,10 @@ begin
                       from lab_data.memberships m
                       join lab_data.organizations o on o.id = m.org_id and o.is_active and o.deleted_at is null
                       where m.user_id = u.id and m.left_at is null),
-      'scopes', v_scopes,
-      'roles', case when v_scopes is null then lab_private.member_roles(v_org, u.id) else '{}' end,
-      'permissions', lab_private.permissions_within(lab_private.member_permissions(v_org, u.id), v_scopes))
+      'scopes', lab_private.session_scopes(),
+      'is_guest', labos.is_guest(),
+      'roles', lab_private.current_roles(),
+      'permissions', lab_private.current_permissions())
     from lab_data.users u where u.id = v_user);
 end
 $$;
@@ -757,7 +732,7 @@ Creates an account where the installation's registration is open; it can sign in
 revoke all on all functions in schema lab_private from public;
 revoke all on function
   lab.auth_login(text, text, text, jsonb, text), lab.auth_token(text, text, text, text, text, text, text), lab.auth_refresh(text),
-  lab.auth_logout(text), lab.auth_logout_all(), lab.auth_sessions(), lab.auth_session_end(uuid), lab.auth_org_switch(text, jsonb),
+  lab.auth_logout(text), lab.auth_logout_all(), lab.auth_sessions(), lab.auth_session_end(uuid),
   lab.auth_me(), lab.auth_me_update(text, text, text, text, jsonb), lab.auth_password_change(text, text),
   lab.auth_register(text, text, text, text, text, text)
   from public;
@@ -767,6 +742,6 @@ grant execute on function
   lab.auth_logout(text), lab.auth_register(text, text, text, text, text, text)
   to lab_anon, lab_user, lab_guest;
 grant execute on function
-  lab.auth_logout_all(), lab.auth_sessions(), lab.auth_session_end(uuid), lab.auth_org_switch(text, jsonb),
+  lab.auth_logout_all(), lab.auth_sessions(), lab.auth_session_end(uuid),
   lab.auth_me(), lab.auth_me_update(text, text, text, text, jsonb), lab.auth_password_change(text, text)
   to lab_user;

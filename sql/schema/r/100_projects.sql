@@ -23,7 +23,8 @@ begin
     return NEW;
   end if;
   perform from lab_data.projects p where p.org_id = NEW.org_id and p.id = NEW.project_id and p.deleted_at is null for share;
-  if not found then
+  -- For a guest there is only what is shared.
+  if not found or (labos.is_guest() and labos.shared_row('project:read', 'project', NEW.project_id, null) is null) then
     raise exception 'project not found' using errcode = 'PT422',
       detail = json_build_object('code', 'project_not_found', 'id', NEW.project_id)::text, hint = 'Name a project of this organisation.';
   end if;
@@ -35,11 +36,13 @@ comment on function lab_private.tg__project() is 'Before insert or change of pro
 create or replace trigger _300_project before insert or update of project_id on lab_data.project_members
   for each row execute function lab_private.tg__project();
 
-call labos.protect('lab_data.projects', 'project', verbs => '{select,insert,update}');
+call labos.protect('lab_data.projects', 'project', verbs => '{select,insert,update}', kind => 'project', guest_verbs => '{select,update}');
 call labos.expose('projects',
   insert_columns => '{id,code,name,description,status,lead_id,starts_on,ends_on,metadata}',
   update_columns => '{code,name,description,status,lead_id,starts_on,ends_on,metadata,version}',
-  deletable => true, prefix => 'project');
+  deletable => true, prefix => 'project',
+  -- Guests name neither people nor codes: a code that is taken would tell what they cannot see.
+  guests => true, guest_update_columns => '{name,description,status,starts_on,ends_on,metadata,version}');
 
 -- Members are the business of project:manage.
 call labos.protect('lab_data.project_members', 'project', verbs => '{select}');

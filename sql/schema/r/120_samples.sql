@@ -284,11 +284,18 @@ create or replace trigger _310_sealed before truncate on lab_data.sample_history
 call labos.audit_enable('lab_data.samples');
 call labos.audit_enable('lab_data.sample_history');
 
-call labos.protect('lab_data.samples', 'sample', verbs => '{select,insert,update}');
+-- A guest owns nothing here.
+alter table lab_data.samples alter column owner_id set default labos.member_id();
+call labos.protect('lab_data.samples', 'sample', verbs => '{select,insert,update}',
+  kind => 'sample', kind_project => 'project_id', guest_verbs => '{select,insert,update}');
 call labos.expose('samples',
   insert_columns => '{id,barcode,barcode_symbology,name,material_type,formula,lot_code,description,status,change_reason,quantity,quantity_unit,hazards,received_on,expires_on,project_id,location_id,position,owner_id,metadata}',
   update_columns => '{barcode,barcode_symbology,name,material_type,formula,lot_code,description,status,change_reason,quantity,quantity_unit,hazards,received_on,expires_on,project_id,location_id,position,metadata,version}',
-  deletable => true, prefix => 'sample');
+  deletable => true, prefix => 'sample',
+  -- Guests name no place, person or barcode, and move nothing to another project.
+  guests => true,
+  guest_insert_columns => '{name,material_type,formula,lot_code,description,quantity,quantity_unit,hazards,received_on,expires_on,project_id,metadata}',
+  guest_update_columns => '{name,material_type,formula,lot_code,description,status,change_reason,quantity,quantity_unit,hazards,received_on,expires_on,metadata,version}');
 -- Read only: no insert, update or delete policy.
 call labos.protect('lab_data.sample_history', 'sample_history', verbs => '{select}');
 call labos.expose('sample_history');

@@ -254,11 +254,13 @@ create or replace trigger _310_calibration before insert or update on lab_data.r
 create or replace trigger _500_instrument after update on lab_data.runs for each row execute function lab_private.tg_runs__instrument();
 
 call labos.audit_enable('lab_data.runs');
-call labos.protect('lab_data.runs', 'run', verbs => '{select,insert,update}');
+call labos.protect('lab_data.runs', 'run', verbs => '{select,insert,update}',
+  kind => 'run', kind_project => 'project_id', guest_verbs => '{select,update}');
 call labos.expose('runs',
   insert_columns => '{id,instrument_id,sample_id,project_id,method,is_calibration,params,operator_id,notes,override_reason}',
   update_columns => '{instrument_id,sample_id,project_id,method,is_calibration,params,operator_id,notes,override_reason,version}',
-  deletable => true, prefix => 'run');
+  deletable => true, prefix => 'run',
+  guests => true, guest_update_columns => '{notes,version}');
 
 -- calls -----------------------------------------------------------------------------------------
 

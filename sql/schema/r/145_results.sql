@@ -70,11 +70,11 @@ create or replace trigger _100_stamp before insert or update on lab_data.results
 create or replace trigger _300_guard before insert or update on lab_data.results for each row execute function lab_private.tg_results__guard();
 
 call labos.audit_enable('lab_data.results');
-call labos.protect('lab_data.results', 'result', verbs => '{select,insert,update}');
+call labos.protect('lab_data.results', 'result', verbs => '{select,insert,update}', kind => 'run', kind_id => 'run_id', guest_verbs => '{select}');
 call labos.expose('results',
   insert_columns => '{id,run_id,property,value,uncertainty,unit,value_text,value_json,value_array,axis,lower_limit,upper_limit,quality,method,measured_at,metadata}',
   update_columns => '{property,value,uncertainty,unit,value_text,value_json,value_array,axis,lower_limit,upper_limit,quality,method,measured_at,metadata,version}',
-  deletable => true, prefix => 'result');
+  deletable => true, prefix => 'result', guests => true);
 
 -- recording -----------------------------------------------------------------------------
 

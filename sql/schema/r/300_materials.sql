@@ -8,16 +8,17 @@
 create or replace trigger _100_stamp before insert or update on lab_data.materials for each row execute function labos.tg__stamp();
 create or replace trigger _100_stamp before insert or update on lab_data.datasets for each row execute function labos.tg__stamp();
 
-call labos.protect('lab_data.materials', 'material', verbs => '{select,insert,update}', owner => 'owner_id');
+call labos.protect('lab_data.materials', 'material', verbs => '{select,insert,update}', owner => 'owner_id',
+  kind => 'material', guest_verbs => '{select}');
 call labos.expose('materials',
   insert_columns => '{id,name,formula,source,description,tags,properties}',
   update_columns => '{name,formula,source,description,tags,properties,version}',
-  deletable => true, prefix => 'material', owner => 'owner_id');
+  deletable => true, prefix => 'material', owner => 'owner_id', guests => true);
 
-call labos.protect('lab_data.datasets', 'material', verbs => '{select}');
-call labos.expose('datasets', deletable => true, prefix => 'material');
-call labos.protect('lab_data.dataset_rows', 'material', verbs => '{select}');
-call labos.expose('dataset_rows', hidden_columns => '{features}');
+call labos.protect('lab_data.datasets', 'material', verbs => '{select}', kind => 'dataset', guest_verbs => '{select}');
+call labos.expose('datasets', deletable => true, prefix => 'material', guests => true);
+call labos.protect('lab_data.dataset_rows', 'material', verbs => '{select}', kind => 'dataset', kind_id => 'dataset_id', guest_verbs => '{select}');
+call labos.expose('dataset_rows', hidden_columns => '{features}', guests => true);
 
 call labos.audit_enable('lab_data.materials');
 call labos.audit_enable('lab_data.datasets');

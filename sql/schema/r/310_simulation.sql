@@ -66,15 +66,17 @@ create or replace trigger _300_structure before insert on lab_data.predicted_pro
 create or replace trigger _100_stamp before insert or update on lab_data.predicted_properties
   for each row execute function labos.tg__stamp();
 
-call labos.protect('lab_data.structures', 'material', verbs => '{select,insert,update}', owner => 'owner_id');
+call labos.protect('lab_data.structures', 'material', verbs => '{select,insert,update}', owner => 'owner_id',
+  kind => 'structure', guest_verbs => '{select}');
 call labos.expose('structures',
   insert_columns => '{id,material_id,parent_structure_id,name,formula,n_atoms,dimensionality,format,source,generated_by}',
   update_columns => '{material_id,name,formula,n_atoms,dimensionality,version}',
-  deletable => true, prefix => 'material', owner => 'owner_id');
+  deletable => true, prefix => 'material', owner => 'owner_id', guests => true);
 call labos.audit_enable('lab_data.structures');
-call labos.protect('lab_data.predicted_properties', 'material', verbs => '{select,insert}', owner => 'owner_id');
+call labos.protect('lab_data.predicted_properties', 'material', verbs => '{select,insert}', owner => 'owner_id',
+  kind => 'structure', kind_id => 'structure_id', guest_verbs => '{select}');
 call labos.expose('predicted_properties',
-  insert_columns => '{id,structure_id,model_name,model_version,properties,uncertainty}');
+  insert_columns => '{id,structure_id,model_name,model_version,properties,uncertainty}', guests => true);
 call labos.audit_enable('lab_data.predicted_properties');
 
 -- jobs: what holds on every path ----------------------------------------------
@@ -182,13 +184,15 @@ create or replace trigger _100_stamp before insert on lab_data.simulation_result
 create or replace trigger _100_stamp before insert on lab_data.simulation_fields
   for each row execute function labos.tg__stamp();
 
-call labos.protect('lab_data.simulation_jobs', 'simulation', verbs => '{select,insert,update}', owner => 'owner_id');
+call labos.protect('lab_data.simulation_jobs', 'simulation', verbs => '{select,insert,update}', owner => 'owner_id',
+  kind => 'simulation_job', guest_verbs => '{select}');
 call labos.expose('simulation_jobs',
   insert_columns => '{id,name,description,scale,engine_type,fidelity,parameters,seed,parent_job_id,structure_id,priority,max_attempts}',
   update_columns => '{name,description,scale,engine_type,fidelity,parameters,seed,parent_job_id,structure_id,priority,max_attempts,version}',
-  deletable => true, prefix => 'simulation', owner => 'owner_id');
-call labos.protect('lab_data.simulation_results', 'simulation', verbs => '{select}', owner => 'owner_id');
-call labos.expose('simulation_results');
+  deletable => true, prefix => 'simulation', owner => 'owner_id', guests => true);
+call labos.protect('lab_data.simulation_results', 'simulation', verbs => '{select}', owner => 'owner_id',
+  kind => 'simulation_job', kind_id => 'job_id', guest_verbs => '{select}');
+call labos.expose('simulation_results', guests => true);
 call labos.protect('lab_data.simulation_fields', 'simulation', verbs => '{select}', owner => 'owner_id');
 call labos.expose('simulation_fields');
 call labos.audit_enable('lab_data.simulation_jobs');

@@ -91,15 +91,18 @@ create or replace trigger _200_state before insert or update on lab_data.campaig
   for each row execute function labos.tg__state('state',
     'insert>suggested,pending', 'suggested>pending,evaluated,failed,rejected', 'pending>evaluated,failed,rejected');
 
-call labos.protect('lab_data.design_campaigns', 'campaign', verbs => '{select,insert,update}', owner => 'owner_id');
+call labos.protect('lab_data.design_campaigns', 'campaign', verbs => '{select,insert,update}', owner => 'owner_id',
+  kind => 'campaign', guest_verbs => '{select}');
 call labos.expose('design_campaigns',
   insert_columns => '{id,name,description,config}', update_columns => '{name,description,config,version}',
-  deletable => true, prefix => 'campaign', owner => 'owner_id');
+  deletable => true, prefix => 'campaign', owner => 'owner_id', guests => true);
 -- No write policies: the calls below write them.
-call labos.protect('lab_data.design_iterations', 'campaign', verbs => '{select}', owner => 'owner_id');
-call labos.expose('design_iterations');
-call labos.protect('lab_data.campaign_candidates', 'campaign', verbs => '{select}', owner => 'owner_id');
-call labos.expose('campaign_candidates');
+call labos.protect('lab_data.design_iterations', 'campaign', verbs => '{select}', owner => 'owner_id',
+  kind => 'campaign', kind_id => 'campaign_id', guest_verbs => '{select}');
+call labos.expose('design_iterations', guests => true);
+call labos.protect('lab_data.campaign_candidates', 'campaign', verbs => '{select}', owner => 'owner_id',
+  kind => 'campaign', kind_id => 'campaign_id', guest_verbs => '{select}');
+call labos.expose('campaign_candidates', guests => true);
 
 call labos.audit_enable('lab_data.design_campaigns');
 call labos.audit_enable('lab_data.design_iterations');
