@@ -328,6 +328,20 @@ rollback;
 \set VERBOSITY terse
 begin; set local role lab_user; select test.request(:'vic', 'beta'); select labos.has_permission('material:read') as other_roles, (select count(*) from lab.materials) as materials; rollback;
 begin; set local role lab_user; select test.request(:'vic', 'alpha'); select labos.has_permission('material:read') as own_roles; rollback;
+-- No way around the second factor that an organisation asks for.
+\c - postgres
+\set VERBOSITY terse
+update lab_data.organizations set settings = settings || '{"require_mfa": true}' where slug = 'beta';
+\c - lab_authenticator
+\set VERBOSITY terse
+begin; set local role lab_user; select test.request(:'vic', 'beta'); rollback;
+\c - postgres
+update lab_data.user_sessions set aal = 2 where id = :'vic';
+\c - lab_authenticator
+\set VERBOSITY terse
+begin; set local role lab_user; select test.request(:'vic', 'beta'); rollback;
+\c - postgres
+update lab_data.organizations set settings = settings - 'require_mfa' where slug = 'beta';
 
 -- switching -------------------------------------------------------------------------
 \c - postgres

@@ -38,11 +38,11 @@ begin atomic
   asked as (
     -- A token counts with its session only; a database login needs none.
     select l.user_id, l.org_id as home_id, null::uuid as session_id, null::timestamptz as session_ends,
-           null::text[] as scopes, 'login' as kind, null::uuid as acting_id
+           null::text[] as scopes, 'login' as kind, null::uuid as acting_id, 1::smallint as aal
     from lab_private.db_logins l
     where identity_load.source = 'login' and l.rolname = identity_load.login
     union all
-    select s.user_id, s.org_id, s.id, s.expires_at, s.scopes, s.kind, s.acting_org_id
+    select s.user_id, s.org_id, s.id, s.expires_at, s.scopes, s.kind, s.acting_org_id, s.aal
     from lab_data.user_sessions s
     where identity_load.source in ('token', 'gateway')
       and s.id = identity_load.claimed_session and s.user_id = identity_load.claimed_user
@@ -67,14 +67,16 @@ begin atomic
     select p.*, t.id as target_id,
       case when t.id is null then null
            when p.kind = 'superuser' then case when p.is_superuser and t.id = p.acting_id then 'superuser' end
-           when p.kind = 'guest' then case when t.id = p.acting_id and t.is_giving then 'guest' end
+           when p.kind = 'guest' then case when t.id = p.acting_id and t.is_giving and not (t.needs_mfa and p.aal < 2) then 'guest' end
            when t.id = p.home_id then 'member'
            when p.kind = 'api_key' or p.scopes is not null then null
+           -- No way around a second factor that is asked for there.
+           when t.needs_mfa and p.aal < 2 then null
            when exists (select from lab_data.memberships m where m.org_id = t.id and m.user_id = p.user_id and m.left_at is null) then 'member'
            when t.is_giving then 'guest' end as standing
     from person p
     left join lateral (
-      select o.id, o.settings @> '{"allow_sharing": true}' as is_giving
+      select o.id, o.settings @> '{"allow_sharing": true}' as is_giving, o.settings @> '{"require_mfa": true}' as needs_mfa
       from lab_data.organizations o
       where o.is_active and o.deleted_at is null
         and o.id = case
