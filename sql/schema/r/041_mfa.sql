@@ -84,7 +84,7 @@ declare
 begin
   select s.* into v_session from lab_data.user_sessions s where s.org_id = labos.org_id() and s.id = labos.session_id();
   if not lab_private.is_restricted(v_session) or v_session.reason <> restriction_lifted.reason then
-    return '{}';
+    return '{}'::jsonb;
   end if;
   -- More rights, another session (P25).
   perform lab_private.sessions_end('ended', v_session.user_id, session_id => v_session.id);
@@ -236,7 +236,7 @@ create or replace function lab_private.backup_codes_make(user_id uuid) returns t
   set search_path to pg_catalog, labos, pg_temp
 as $$
 declare
-  v_codes text[] := '{}';
+  v_codes text[] := array[]::text[];
   v_code  text;
   v_id    uuid;
 begin
