@@ -9,6 +9,7 @@ create temp table exempt (rule text, object text, reason text, primary key (rule
 insert into pg_temp.exempt values
   ('policy verb', 'lab_data.project_members', 'who manages a project adds and changes its members'),
   ('rights beyond the table', 'lab.datasets', 'nothing but deleted_at changes, by the trigger of the view'),
+  ('policy owner', 'lab_data.samples', 'the laboratory''s; the owner is who answers for it'),
   ('open call', 'lab.jwks()', 'public keys'),
   ('open call', 'lab.auth_login(text,text,text,jsonb,text)', 'signs in'),
   ('open call', 'lab.auth_mfa_verify(text,text,jsonb,text)', 'signs in'),
@@ -130,6 +131,13 @@ create function pg_temp.faults() returns table (rule text, object text) language
     join pg_policy p on p.polrelid = t.oid and p.polroles = array['lab_user'::regrole::oid]
     cross join lateral (values (pg_get_expr(p.polqual, t.oid)), (pg_get_expr(p.polwithcheck, t.oid))) e(expression)
     where e.expression ~ 'org_for\(' and e.expression !~ ('org_for\(''[a-z_]+:' || (case p.polcmd when 'r' then 'read' when 'a' then 'create' when 'w' then 'update' else 'delete' end))
+    -- What has an owner is the owner's, unless one may read, change or delete anybody's.
+    union all
+    select 'policy owner', t.name, format('%s: %s', p.polname, pg_get_expr(p.polqual, t.oid))
+    from pg_temp.tables() t
+    join pg_attribute a on a.attrelid = t.oid and not a.attisdropped and (a.attname = 'owner_id' or a.attname = 'user_id' and t.name = 'lab_data.user_sessions')
+    join pg_policy p on p.polrelid = t.oid and p.polroles = array['lab_user'::regrole::oid] and p.polcmd in ('r', 'w', 'd')
+    where pg_get_expr(p.polqual, t.oid) !~ ('\m' || a.attname || '\M')
     union all
     select 'policy for everybody', t.name, p.polname::text
     from pg_temp.tables() t join pg_policy p on p.polrelid = t.oid where 0 = any (p.polroles)
