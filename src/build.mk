@@ -15,6 +15,7 @@ OBJS += src/identity/password.o src/identity/password_policy.o src/identity/comm
         src/identity/password_pace.o
 OBJS += src/identity/secrets.o src/identity/secrets_sql.o
 OBJS += src/identity/totp.o src/identity/totp_sql.o src/identity/qr_code.o
+OBJS += src/identity/api_key.o src/identity/api_key_sql.o src/identity/oidc.o
 OBJS += src/identity/login.o src/identity/login_guard.o src/identity/identity_cache.o
 OBJS += src/identity/shared_state.o src/identity/throttle.o src/identity/hash_slots.o src/identity/client_address.o \
         src/identity/login_limit.o src/identity/rate_limit.o src/identity/denied.o

@@ -241,4 +241,4 @@ create function labos.login(token text, org text default null) returns uuid
 comment on function labos.login(text, text) is
 $$Signs a SQL client in for this transaction
 
-Verifies an access token of ours (signature, type, times, issuer, audience, live session) and acts as its user until the transaction ends; in org (id or slug) when it is given: another membership, or as a guest where something is shared (then also: set local role lab_guest). Send the token as a bind parameter. Errors: 25P01 outside a transaction block, PT401 token_rejected, PT403 not_a_member.$$;
+Verifies an access token of ours (signature, type, times, issuer, audience, live session) or an API key, and acts as its user, with its scopes, until the transaction ends; in org (id or slug) when it is given: another membership, or as a guest where something is shared (then also: set local role lab_guest). Send the token as a bind parameter. Errors: 25P01 outside a transaction block, PT401 token_rejected, PT403 not_a_member.$$;

@@ -16,6 +16,7 @@
 
 #include "utils/guc.h"
 
+#include "identity/api_key.h"
 #include "identity/crypto.h"
 #include "identity/password.h"
 
@@ -28,6 +29,7 @@ int			lb_setting_argon2_iterations = LB_ARGON2_DEFAULT_ITERATIONS;
 int			lb_setting_bcrypt_cost = LB_BCRYPT_DEFAULT_COST;
 char	   *lb_setting_master_key_file = NULL;
 char	   *lb_setting_master_key_previous_file = NULL;
+char	   *lb_setting_api_key_environment = NULL;
 
 static const struct config_enum_entry password_schemes[] = {
 	{"argon2id", LB_PASSWORD_ARGON2ID, false},
@@ -79,6 +81,15 @@ define_password_settings(void)
 							PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
+static bool
+check_environment(char **newval, void **extra, GucSource source)
+{
+	if (lb_api_key_environment_ok(*newval, strlen(*newval)))
+		return true;
+	GUC_check_errdetail("It is a lower-case letter and up to 15 more lower-case letters and digits.");
+	return false;
+}
+
 void
 lb_identity_crypto_init(void)
 {
@@ -98,4 +109,9 @@ lb_identity_crypto_init(void)
 							   "Secrets that it sealed can still be opened.",
 							   &lb_setting_master_key_previous_file, "",
 							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomStringVariable("labos.api_key_environment",
+							   "Mark in new API keys: lab_<environment>_...",
+							   "live, test or another word: it tells whose key a found one is, and changes nothing else.",
+							   &lb_setting_api_key_environment, "live",
+							   PGC_SUSET, 0, check_environment, NULL, NULL);
 }

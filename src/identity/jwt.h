@@ -83,6 +83,10 @@ extern const char *lb_jwt_status_name(LbJwtStatus status);
 extern LbJwtStatus lb_jwt_peek(const char *token, int len, bool our_kid,
 							   LbJwt *result);
 
+/* The same for tokens of others, which may be longer. */
+extern LbJwtStatus lb_jwt_peek_long(const char *token, int len, int max_length,
+									LbJwt *result);
+
 /* Verify signature, header rules and times; fills result, returns its status. */
 extern LbJwtStatus lb_jwt_verify(const char *token, int len, LbKey *key,
 								 const LbJwtRules *rules, LbJwt *result);

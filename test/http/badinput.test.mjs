@@ -20,7 +20,7 @@ const documented = readFileSync(new URL('../../docs/errors.md', import.meta.url)
 const directory = process.env.LABOS_DIR;
 const logStart = directory ? statSync(`${directory}/server.log`).size : 0;
 // Calls of the whole installation need its administrator.
-const ofInstallation = /^(identity_settings|organization_create|signing_key|permission_(create|update|delete))/;
+const ofInstallation = /^(identity_settings|oidc_provider_list|organization_create|signing_key|permission_(create|update|delete))/;
 
 let alpha, beta, api, root, token, rollback, child, scratch, base, tables, writable, foreign;
 const known = new Map();
@@ -179,6 +179,7 @@ async function goodArguments() {
   const offered = (await make('samples', { name: 'offered' })).id;
   await rpc('sample_transfer', { id: offered, to_user_id: me });
   const spectrum = '##TITLE=x\n##JCAMP-DX=4.24\n##DATA TYPE=INFRARED SPECTRUM\n##XUNITS=1/CM\n##YUNITS=ABSORBANCE\n##FIRSTX=1\n##LASTX=3\n##NPOINTS=3\n##XFACTOR=1\n##YFACTOR=1\n##XYDATA=(X++(Y..Y))\n1 1 2 3\n##END=\n';
+  const idpKeys = sql(`select jwks from lab_data.oidc_providers where org_id = '${alpha.id}'`)[0].jwks;
   const person = { email: 'new@x.example', username: 'new-person', password: 'Isolation-2026' };
   return {
     defaults: { name: 'thing', kind: 'sample', reason: 'because', login: alpha.admin.login, password: 'Wrong-2026', email: 'new@x.example', username: 'new-person', org: alpha.slug, role: 'helper', method: 'NMR', status: 'available', error: 'broken', notes: 'n', text: 'a', at: '2026-01-01T00:00:00Z', from: '2026-01-01T00:00:00Z', to: '2027-01-01T00:00:00Z', before: '2027-01-01T00:00:00Z', user_id: user, to_user_id: user },
@@ -200,6 +201,10 @@ async function goodArguments() {
     sample_accept: { id: offered }, sample_transfer: { id: mine('samples'), location_id: mine('locations', "kind = 'box'"), position: 'B2', to_user_id: undefined }, sample_status_set: { id: mine('samples', "name = 'Sand'") },
     location_tree: { id: mine('locations') }, location_path: { id: mine('locations') }, membership_restore: { roles: ['viewer'] }, signing_key_rotate: { alg: 'HS256' }, signing_key_retire: { kid: 'nothing' },
     user_create: { email: person.email, username: person.username, roles: ['viewer'] }, user_update: { id: user, version: undefined }, user_delete: { id: user }, user_activate: { id: user }, user_deactivate: { id: user }, user_restore: { id: user }, user_unlock: { id: user }, user_permissions: { id: user },
+    api_key_create: { name: 'k', scopes: ['sample:read'], expires_at: undefined, owner_id: undefined }, api_key_rotate: { id: mine('api_keys'), overlap_minutes: 5 }, api_key_revoke: { id: mine('api_keys') },
+    oidc_provider_create: { name: 'i', issuer: 'https://other.example', client_id: 'c', jwks: idpKeys, email_domains: ['x.example'], algorithms: ['ES256'], default_role: 'viewer', installation: false },
+    oidc_provider_update: { id: mine('oidc_providers'), jwks: idpKeys, email_domains: ['x.example'], algorithms: ['ES256'], default_role: 'viewer', version: undefined }, oidc_provider_delete: { id: mine('oidc_providers') },
+    auth_oidc: { device_info: { name: 'x' } },
     auth_session_end: { id: one(`select id from lab_data.user_sessions where user_id = '${me}' limit 1`) ?? nowhere },
   };
 }

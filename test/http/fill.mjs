@@ -1,6 +1,10 @@
 // Look-alike data: the same calls with the same values for every organisation, so that names, codes and numbers are
 // equal on both sides and only ids and one marker tell whose they are. Each room adds its part here: the isolation
 // test fails for a table that stays empty.
+import { generateKeyPairSync } from 'node:crypto';
+
+// One identity provider for both: equal but for the marker.
+const idpKey = { ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' }), kid: 'one', alg: 'ES256', use: 'sig' };
 const representation = { Prefer: 'return=representation' };
 
 export async function fill({ slug, admin, manager }) {
@@ -13,6 +17,8 @@ export async function fill({ slug, admin, manager }) {
   await call('role_create', { name: 'helper', display_name: 'Helper', description: marker, permissions: ['user:read'] });
 
   const share = (kind, resource_id) => call('share_create', { kind, resource_id, to_org: slug, note: marker });
+  await call('api_key_create', { name: 'robot', scopes: ['sample:read'] });
+  await call('oidc_provider_create', { name: marker, issuer: 'https://idp.example', client_id: 'labos', jwks: { keys: [idpKey] }, algorithms: ['ES256'], email_domains: ['example.org'], default_role: 'viewer' });
 
   if (room('/structures')) {
     const structure = await make('structures', { name: 'salt', formula: 'NaCl', n_atoms: 8, format: 'cif', source: `data_NaCl # ${marker}` });

@@ -472,6 +472,8 @@ begin
       and (sessions_end.org_id is null or s.org_id = sessions_end.org_id)
       and (sessions_end.session_id is null or s.id = sessions_end.session_id)
       and (sessions_end.except_session is null or s.id <> sessions_end.except_session)
+      -- A key is a credential of its own: it lives until it is revoked, its owner leaves or somebody ends this very session.
+      and (s.kind <> 'api_key' or s.id = sessions_end.session_id)
     returning s.id, s.expires_at)
   select coalesce(array_agg(e.id) filter (where e.expires_at > now()), '{}') into v_ended from ended e;
   update lab_private.refresh_tokens t set revoked_at = now()

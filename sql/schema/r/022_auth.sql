@@ -488,6 +488,7 @@ begin
     from lab_data.user_sessions s
     join lab_data.organizations o on o.id = s.org_id
     where s.user_id = v_user and s.revoked_at is null and s.expires_at > clock_timestamp()
+      and s.kind <> 'api_key'   -- those are listed as api_keys
     order by s.last_seen_at desc, s.id desc;
 end
 $$;
