@@ -15,6 +15,8 @@ insert into pg_temp.exempt values
   ('open call', 'lab.auth_mfa_verify(text,text,jsonb,text)', 'signs in'),
   ('open call', 'lab.auth_token(text,text,text,text,text,text,text)', 'signs in'),
   ('open call', 'lab.auth_refresh(text)', 'signs in by refresh token'),
+  ('open call', 'lab.auth_api_key(text)', 'signs in by API key'),
+  ('open call', 'lab.auth_oidc(text,text,text,jsonb)', 'signs in by ID token'),
   ('open call', 'lab.auth_logout(text)', 'signs out by refresh token'),
   ('open call', 'lab.auth_register(text,text,text,text,text,text)', 'makes the account'),
   ('private', 'lab_private.audit_visible', 'the barrier behind lab.audit_log: rows of the caller''s organisation'),
