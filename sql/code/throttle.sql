@@ -4,7 +4,7 @@
  * What all sessions count together: attempts, requests, password hashes under
  * way, refusals for the access log. src/identity/throttle.c and its neighbours.
  *
- * Holds    hash_slot_acquire, throttle, login_throttle, login_throttle_failed,
+ * Holds    hash_slot_acquire, hash_slot_release, throttle, login_throttle, login_throttle_failed,
  *          client_address, address_parse, access_events_take,
  *          access_events_flush, throttle_state
  * Used by  identity; granted to lab_owner only, but client_address
@@ -15,7 +15,11 @@ create function labos.hash_slot_acquire() returns void
 comment on function labos.hash_slot_acquire() is
 $$Takes the place for the next password hash of this transaction
 
-To be called after the account is locked and before an attempt is charged; the hash gives it back. Waits in a queue of labos.hash_queue; PT429 busy when that is full.$$;
+To be called before an attempt is charged; between this and the hash, which gives it back, nothing may wait for a row. Waits in a queue of labos.hash_queue; PT429 busy when that is full.$$;
+
+create function labos.hash_slot_release() returns void
+  language c volatile parallel restricted as 'MODULE_PATHNAME', 'labos_hash_slot_release';
+comment on function labos.hash_slot_release() is 'Gives the place for a password hash back, when after all nothing is to be hashed.';
 
 create function labos.throttle(kind text, key text, per_second double precision, burst integer) returns double precision
   language c volatile strict parallel restricted as 'MODULE_PATHNAME', 'labos_throttle';
@@ -73,7 +77,7 @@ $$What is counted, held and refused
 shared: counted by all sessions together, because labos is in shared_preload_libraries; otherwise by this session for itself. The last four since the server's start.$$;
 
 revoke all on function
-  labos.hash_slot_acquire(), labos.throttle(text, text, double precision, integer), labos.login_throttle(text),
+  labos.hash_slot_acquire(), labos.hash_slot_release(), labos.throttle(text, text, double precision, integer), labos.login_throttle(text),
   labos.login_throttle_failed(text), labos.client_address(), labos.address_parse(text), labos.access_events_take(),
   labos.access_events_flush(), labos.throttle_state()
   from public;

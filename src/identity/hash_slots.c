@@ -8,9 +8,9 @@
  * and a short queue before them (labos.hash_queue); whoever finds it full is
  * told so at once, before anything is charged or computed.
  *
- * Who holds a place never waits for a lock: the callers lock the account first,
- * then take a place, then charge and hash.  So whoever waits for a place gets
- * it.  A transaction that has had a place already (it rehashes, or sets a new
+ * Who holds a place never waits for a row: what is charged meanwhile is written
+ * in place, and the callers lock rows before or after.  So whoever waits for a
+ * place gets it.  A transaction that has had a place already (it rehashes, or sets a new
  * password after checking the old) is not turned away again, it waits.
  *
  * A place is given back after the hash, by the end of the transaction or
@@ -300,6 +300,21 @@ Datum
 labos_hash_slot_acquire(PG_FUNCTION_ARGS)
 {
 	lb_hash_slot_acquire();
+	PG_RETURN_VOID();
+}
+
+/*
+ * labos.hash_slot_release() returns void
+ *		Gives the place back, when after all nothing is to be hashed.
+ *
+ * SQL:		volatile parallel restricted
+ */
+PG_FUNCTION_INFO_V1(labos_hash_slot_release);
+
+Datum
+labos_hash_slot_release(PG_FUNCTION_ARGS)
+{
+	lb_hash_slot_release();
 	PG_RETURN_VOID();
 }
 

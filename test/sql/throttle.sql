@@ -208,6 +208,7 @@ create function test.held() returns integer language sql as $$ select hash_slots
 begin; select labos.hash_slot_acquire(); select test.held(); select labos.password_verify('x', 'no hash'); select test.held(); commit;
 begin; select labos.hash_slot_acquire(); select labos.hash_slot_acquire(); select test.held(); commit;
 select test.held();
+begin; select labos.hash_slot_acquire(); select labos.hash_slot_release(); select test.held(); commit;
 begin; savepoint s; select labos.hash_slot_acquire(); select test.held(); rollback to s; select test.held(); commit;
 do $$ begin perform labos.hash_slot_acquire(); raise exception 'no'; end $$;
 select test.held();

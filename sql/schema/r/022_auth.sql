@@ -611,6 +611,8 @@ begin
   select a.* into v_charged
   from lab_private.identity_settings s, labos.use_guard_attempt(reauthenticate.user_id, s.max_failed_logins, s.lock_seconds) a;
   if v_charged.attempts is null then
+    -- No hash will: an open transaction must not keep the place.
+    perform labos.hash_slot_release();
     matched := false;
     reason := 'locked';
     return;

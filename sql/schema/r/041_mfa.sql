@@ -546,13 +546,15 @@ declare
 begin
   perform lab_private.require_writable(), lab_private.require_whole_answer(), lab_private.require_arguments('{challenge,code}', challenge, code);
   v_info := lab_private.check_device_info(auth_mfa_verify.device_info);
+  perform labos.login_throttle('otp');
   v_token := lab_private.one_time_token_find(challenge, 'mfa_challenge');
   select u.* into v_user from lab_data.users u where u.id = v_token.user_id;
   -- Five tries each, counted before they are looked at; the one that is right uses it up.
   v_tries := labos.use_guard_charge(v_token.id, 5);
   if v_tries is null or not v_user.is_verified or lab_private.home_membership(v_user.id, v_token.org_id::text) is null
      or not exists (select from lab_private.mfa_factors f where f.user_id = v_user.id and f.confirmed_at is not null) then
-    perform lab_private.access_log('mfa', 'failure', v_token.org_id, v_user.id, null, '{"reason": "invalid_challenge"}');
+    perform labos.login_throttle_failed('otp'),
+            lab_private.access_log('mfa', 'failure', v_token.org_id, v_user.id, null, '{"reason": "invalid_challenge"}');
     return lab_private.problem(401, 'invalid_challenge', 'the challenge is invalid, expired or used', 'Sign in again.');
   end if;
   v_check := lab_private.check_code(v_user.id, code);
@@ -561,6 +563,7 @@ begin
     v_check.reason := 'replayed';
   end if;
   if v_check.method is null then
+    perform labos.login_throttle_failed('otp');
     if v_tries >= 5 then
       update lab_private.one_time_tokens t set revoked_at = clock_timestamp() where t.id = v_token.id;
     end if;
