@@ -75,7 +75,8 @@ declare
     ['lab_user',          'nologin'],
     ['lab_guest',         'nologin'],
     ['lab_auditor',       'nologin'],
-    ['lab_backup',        'nologin bypassrls']];
+    ['lab_backup',        'nologin bypassrls'],
+    ['lab_delivery',      'nologin']];
 begin
   if not (select r.rolsuper from pg_roles r where r.rolname = current_user) then
     raise exception 'labos.create_roles() must be called by a superuser' using errcode = '42501',
@@ -105,7 +106,7 @@ begin
   end if;
   select r.rolname, g.rolname into v_role, v_what
   from pg_roles r join pg_roles g on g.oid <> r.oid and pg_has_role(r.oid, g.oid, 'member')
-  where r.rolname in ('lab_owner', 'lab_authenticator', 'lab_anon', 'lab_user', 'lab_guest', 'lab_auditor')
+  where r.rolname in ('lab_owner', 'lab_authenticator', 'lab_anon', 'lab_user', 'lab_guest', 'lab_auditor', 'lab_delivery')
     and (g.rolsuper or g.rolcreaterole or g.rolbypassrls or g.rolreplication or g.rolname in ('lab_owner', 'lab_backup', 'pg_read_all_data', 'pg_write_all_data',
            'pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', 'pg_create_subscription', 'pg_maintain'))
   order by not exists (select from pg_auth_members m where m.roleid = g.oid and m.member = r.oid), 1, 2 limit 1;
@@ -119,7 +120,7 @@ $$;
 comment on function labos.create_roles() is
 $$Makes the roles of a labos cluster (idempotent; superuser)
 
-lab_owner owns the schema and never logs in; lab_authenticator is PostgREST's login; lab_anon, lab_user and lab_guest are what it switches to; lab_auditor reads the audit trail; lab_backup reads everything. A role of that name that can do more than this is refused (LB001). Returns the names of the roles it made.$$;
+lab_owner owns the schema and never logs in; lab_authenticator is PostgREST's login; lab_anon, lab_user and lab_guest are what it switches to; lab_auditor reads the audit trail; lab_backup reads everything; lab_delivery takes mails out of the outbox, for the worker's login to inherit. A role of that name that can do more than this is refused (LB001). Returns the names of the roles it made.$$;
 revoke all on function labos.create_roles() from public;
 
 create function labos.prepare_database() returns void
@@ -132,7 +133,7 @@ declare
   v_member   text;
 begin
   execute format('grant create, connect, temporary on database %I to lab_owner', v_database);
-  execute format('grant connect on database %I to lab_authenticator, lab_backup', v_database);
+  execute format('grant connect on database %I to lab_authenticator, lab_backup, lab_delivery', v_database);
   -- A temporary table in a pooled session can shadow what the next client writes to.
   execute format('revoke temporary on database %I from public', v_database);
   revoke create on schema public from public;
@@ -363,6 +364,7 @@ declare
   v_superuser boolean := (select r.rolsuper from pg_roles r where r.rolname = current_user);
   v_known     text[] := (select array_agg(distinct f.module) from labos.schema_file f where f.module <> 'core');
   v_unknown   text[];
+  v_missing   text := (select min(w) from unnest(array['lab_owner', 'lab_delivery']) w where not exists (select from pg_roles r where r.rolname = w));
 begin
   perform pg_advisory_xact_lock(hashtextextended('labos.deploy', 0));
 
@@ -381,8 +383,8 @@ begin
   if v_superuser then
     perform labos.create_roles();
     perform labos.prepare_database();
-  elsif not exists (select from pg_roles r where r.rolname = 'lab_owner') then
-    raise exception 'role "lab_owner" does not exist' using errcode = 'LB001',
+  elsif v_missing is not null then
+    raise exception 'role "%" does not exist', v_missing using errcode = 'LB001',
       hint = 'Let a superuser call labos.create_roles() and labos.prepare_database() once.';
   elsif not pg_has_role(current_user, 'lab_owner', 'member') then
     raise exception 'only lab_owner or a superuser can deploy labos' using errcode = '42501',

@@ -11,7 +11,7 @@ declare
   v_member   text;
 begin
   execute format('grant create, connect, temporary on database %I to lab_owner', v_database);
-  execute format('grant connect on database %I to lab_authenticator, lab_backup', v_database);
+  execute format('grant connect on database %I to lab_authenticator, lab_backup, lab_delivery', v_database);
   -- A temporary table in a pooled session can shadow what the next client writes to.
   execute format('revoke temporary on database %I from public', v_database);
   revoke create on schema public from public;
@@ -242,3 +242,108 @@ comment on function labos.login(text, text) is
 $$Signs a SQL client in for this transaction
 
 Verifies an access token of ours (signature, type, times, issuer, audience, live session) or an API key, and acts as its user, with its scopes, until the transaction ends; in org (id or slug) when it is given: another membership, or as a guest where something is shared (then also: set local role lab_guest). Send the token as a bind parameter. Errors: 25P01 outside a transaction block, PT401 token_rejected, PT403 not_a_member.$$;
+-- A delivery worker holds a role of its own.
+create or replace function labos.create_roles() returns setof text
+  language plpgsql volatile set search_path to pg_catalog, pg_temp
+as $$
+declare
+  v_role   text;
+  v_what   text;
+  v_cure   text;
+  v_wanted text[][] := array[
+    ['lab_owner',         'nologin noinherit'],
+    ['lab_authenticator', 'login noinherit'],
+    ['lab_anon',          'nologin'],
+    ['lab_user',          'nologin'],
+    ['lab_guest',         'nologin'],
+    ['lab_auditor',       'nologin'],
+    ['lab_backup',        'nologin bypassrls'],
+    ['lab_delivery',      'nologin']];
+begin
+  if not (select r.rolsuper from pg_roles r where r.rolname = current_user) then
+    raise exception 'labos.create_roles() must be called by a superuser' using errcode = '42501',
+      hint = 'Roles belong to the whole cluster: ask its administrator to call it once.';
+  end if;
+  for v_i in 1 .. array_length(v_wanted, 1) loop
+    v_role := v_wanted[v_i][1];
+    if not exists (select from pg_roles r where r.rolname = v_role) then
+      execute format('create role %I %s', v_role, v_wanted[v_i][2]);
+      return next v_role;
+    end if;
+  end loop;
+  -- A role that somebody made before us keeps what they gave it: refused, if it can do more than ours.
+  select r.rolname, x.what, x.cure into v_role, v_what, v_cure
+  from pg_roles r
+  cross join lateral (values
+    ('is a superuser', r.rolsuper, 'NOSUPERUSER'),
+    ('may create roles', r.rolcreaterole, 'NOCREATEROLE'),
+    ('may replicate', r.rolreplication and r.rolname <> 'lab_backup', 'NOREPLICATION'),
+    ('bypasses row security', r.rolbypassrls and r.rolname <> 'lab_backup', 'NOBYPASSRLS'),
+    ('can log in', r.rolcanlogin and r.rolname not in ('lab_authenticator', 'lab_backup'), 'NOLOGIN'),
+    ('inherits the rights of its roles', r.rolinherit and r.rolname = 'lab_authenticator', 'NOINHERIT')) x(what, so, cure)
+  where r.rolname in (select w.v[1] from (select array[v_wanted[i][1]] as v from generate_subscripts(v_wanted, 1) i) w) and x.so
+  order by r.rolname limit 1;
+  if found then
+    raise exception 'role "%" exists and %', v_role, v_what using errcode = 'LB001', hint = format('ALTER ROLE %I %s;', v_role, v_cure);
+  end if;
+  select r.rolname, g.rolname into v_role, v_what
+  from pg_roles r join pg_roles g on g.oid <> r.oid and pg_has_role(r.oid, g.oid, 'member')
+  where r.rolname in ('lab_owner', 'lab_authenticator', 'lab_anon', 'lab_user', 'lab_guest', 'lab_auditor', 'lab_delivery')
+    and (g.rolsuper or g.rolcreaterole or g.rolbypassrls or g.rolreplication or g.rolname in ('lab_owner', 'lab_backup', 'pg_read_all_data', 'pg_write_all_data',
+           'pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', 'pg_create_subscription', 'pg_maintain'))
+  order by not exists (select from pg_auth_members m where m.roleid = g.oid and m.member = r.oid), 1, 2 limit 1;
+  if found then
+    raise exception 'role "%" is a member of "%"', v_role, v_what using errcode = 'LB001', hint = format('REVOKE %I FROM %I;', v_what, v_role);
+  end if;
+  grant lab_anon, lab_user, lab_guest to lab_authenticator;
+  grant pg_read_all_data to lab_backup;
+end
+$$;
+comment on function labos.create_roles() is
+$$Makes the roles of a labos cluster (idempotent; superuser)
+
+lab_owner owns the schema and never logs in; lab_authenticator is PostgREST's login; lab_anon, lab_user and lab_guest are what it switches to; lab_auditor reads the audit trail; lab_backup reads everything; lab_delivery takes mails out of the outbox, for the worker's login to inherit. A role of that name that can do more than this is refused (LB001). Returns the names of the roles it made.$$;
+create or replace procedure labos.deploy(modules text[] default null)
+  language plpgsql
+  set search_path to pg_catalog, pg_temp
+  set lock_timeout to '60s'
+  set check_function_bodies to on
+  set client_min_messages to warning
+as $$
+declare
+  v_library   text := labos.library_version();
+  v_version   text := labos.version();
+  v_superuser boolean := (select r.rolsuper from pg_roles r where r.rolname = current_user);
+  v_known     text[] := (select array_agg(distinct f.module) from labos.schema_file f where f.module <> 'core');
+  v_unknown   text[];
+  v_missing   text := (select min(w) from unnest(array['lab_owner', 'lab_delivery']) w where not exists (select from pg_roles r where r.rolname = w));
+begin
+  perform pg_advisory_xact_lock(hashtextextended('labos.deploy', 0));
+
+  if v_library <> v_version then
+    raise exception 'labos library is version % but the extension in this database is version %', v_library, v_version
+      using errcode = 'LB002',
+            hint = 'Run ALTER EXTENSION labos UPDATE; then reconnect and CALL labos.deploy();';
+  end if;
+  select array_agg(m) into v_unknown from unnest(modules) m where m <> all (coalesce(v_known, '{}')) and m <> 'core';
+  if v_unknown is not null then
+    raise exception 'unknown module "%"', v_unknown[1] using errcode = 'LB001',
+      detail = format('Modules are %s.', array_to_string(v_known, ', '));
+  end if;
+
+  -- Who owns: lab_owner, never a superuser.
+  if v_superuser then
+    perform labos.create_roles();
+    perform labos.prepare_database();
+  elsif v_missing is not null then
+    raise exception 'role "%" does not exist', v_missing using errcode = 'LB001',
+      hint = 'Let a superuser call labos.create_roles() and labos.prepare_database() once.';
+  elsif not pg_has_role(current_user, 'lab_owner', 'member') then
+    raise exception 'only lab_owner or a superuser can deploy labos' using errcode = '42501',
+      hint = format('GRANT lab_owner TO %I;', current_user);
+  end if;
+  perform labos.run_as_owner('select labos.deploy_files($1)', modules);
+  notify pgrst, 'reload schema';
+  notify pgrst, 'reload config';
+end
+$$;

@@ -34,7 +34,7 @@ is_shared(const char *role)
 {
 	static const char *const shared[] = {
 		"lab_owner", "lab_authenticator", "lab_anon", "lab_user",
-		"lab_guest", "lab_auditor", "lab_backup"
+		"lab_guest", "lab_auditor", "lab_backup", "lab_delivery"
 	};
 
 	for (int i = 0; i < (int) lengthof(shared); i++)

@@ -20,7 +20,7 @@ const documented = readFileSync(new URL('../../docs/errors.md', import.meta.url)
 const directory = process.env.LABOS_DIR;
 const logStart = directory ? statSync(`${directory}/server.log`).size : 0;
 // Calls of the whole installation need its administrator.
-const ofInstallation = /^(identity_settings|oidc_provider_list|organization_create|signing_key|permission_(create|update|delete))/;
+const ofInstallation = /^(auth_cleanup|identity_settings|oidc_provider_list|organization_create|signing_key|permission_(create|update|delete))/;
 
 let alpha, beta, api, root, token, rollback, child, scratch, base, tables, writable, foreign;
 const known = new Map();
@@ -186,6 +186,8 @@ async function goodArguments() {
     audit_as_of: { id: mine('samples'), at: '2036-01-01T00:00:00Z' }, audit_diff: { id: mine('samples') }, audit_history: { id: mine('samples') },
     auth_login: { device_info: { name: 'x' } }, auth_refresh: { refresh_token: 'x' }, auth_register: person, auth_org_switch: { device_info: {} },
     auth_password_change: { current: alpha.admin.password, new: 'Another-2026' }, auth_me_update: { preferences: { theme: 'dark' }, username: 'me-again' },
+    auth_invite: { email: 'invited@x.example', role: 'viewer', message: 'm', expires_at: undefined }, auth_invite_resend: { id: mine('invitations') }, auth_invite_revoke: { id: mine('invitations') }, auth_invite_accept: { token: 'A'.repeat(43), device_info: { name: 'x' } },
+    auth_email_change: { new_email: 'other@x.example', password: alpha.admin.password, code: undefined }, auth_password_reset: { token: 'A'.repeat(43), new: 'Another-2026' }, auth_verify_email: { token: 'A'.repeat(43) }, auth_email_confirm: { token: 'A'.repeat(43) },
     auth_token: { grant_type: 'password', username: alpha.admin.login, password: alpha.admin.password },
     calibration_approve: { id: calibration }, campaign_create: { name: 'c', config }, campaign_update: { id: draft, name: 'd', config, version: undefined }, campaign_start: { id: draft }, campaign_step: { id: live },
     campaign_suggest: { id: outside ?? live }, campaign_observe: { candidate, properties: { band_gap: 1.4 }, uncertainty: { band_gap: 0.1 }, error: undefined }, campaign_explain: { candidate }, campaign_pause: { id: live }, campaign_cancel: { id: live }, campaign_resume: { id: live },

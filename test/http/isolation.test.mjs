@@ -207,7 +207,7 @@ test('without a token', async (t) => {
       const answer = await request(null, 'POST', `/rpc/${name}`, argumentsFor(args, keys.get('users'), 'users'));
       clean(answer, name, [keys.get('users'), `admin@${alpha.slug}.example`]);
       if (!(`/rpc/${name}` in open.paths)) assert.equal(answer.status, 401, `${answer.status}: ${answer.text.slice(0, 300)}`);
-      else assert.match(name, /^auth_(login|token|refresh|logout|register|api_key$|oidc$|password_|email_|mfa_verify$)|^jwks$|^health$|^public_/, 'a call that is open to everybody');
+      else assert.match(name, /^auth_(login|token|refresh|logout|register|verify_|invite_accept$|api_key$|oidc$|password_|email_|mfa_verify$)|^jwks$|^health$|^public_/, 'a call that is open to everybody');
     });
   }
 });

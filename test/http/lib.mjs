@@ -1,6 +1,8 @@
 // What the HTTP tests share: requests as somebody, the superuser's view over SQL, two look-alike organisations.
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 export const url = process.env.LABOS_URL;
 if (!url) throw new Error('LABOS_URL is not set: run make check, or: make up; . .labos/env');
@@ -86,5 +88,26 @@ export async function organisation(slug) {
   const [{ id }] = sql(`select id from lab_data.organizations where slug = '${slug}'`);
   return { slug, id, admin, manager: new Person(`manager@${slug}.example`, password), nobody: new Person(`nobody@${slug}.example`, password) };
 }
+
+// The mails to an address, oldest first, delivered by bin/deliver into one directory for all test files of a server: whichever
+// of them delivers, all can read.
+const mailbox = join(tmpdir(), `labos-mail-${new URL(url).port}`);
+process.on('exit', () => rmSync(mailbox, { recursive: true, force: true }));
+export async function mailTo(address, wanted = 1) {
+  const found = () => {
+    let files = [];
+    try { files = readdirSync(mailbox).filter((f) => f.endsWith('.eml')).sort(); } catch { /* none yet */ }
+    return files.map((f) => readFileSync(join(mailbox, f), 'utf8')).filter((m) => new RegExp(`^To: ${address.replace(/[.+]/g, '\\$&')}\\r?$`, 'im').test(m));
+  };
+  for (let i = 0; i < 50; i++) {
+    execFileSync(process.execPath, [new URL('../../bin/deliver', import.meta.url).pathname, '--once', '--dir', mailbox],
+      { env: { ...process.env, LABOS_PSQL: process.env.LABOS_BIN ? `${process.env.LABOS_BIN}/psql` : 'psql' }, stdio: 'ignore' });
+    if (found().length >= wanted) break;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return found();
+}
+// The token of a mail.
+export const tokenIn = (mail) => /(?:token=|^)([A-Za-z0-9_-]{43})\r?$/m.exec(mail)?.[1];
 
 export const fixture = (name) => readFileSync(new URL(`../data/${name}`, import.meta.url), 'utf8');

@@ -17,7 +17,7 @@ like "there is something to lose" "$before" 'lab_data.organizations\|2\|'
 # Roles belong to the cluster, the rest to the database.
 run "$old" pg_dumpall --roles-only | grep -vE '^(CREATE|ALTER) ROLE postgres\b' | sql "$new" postgres -f - >/dev/null
 is "the roles go over" "$(sql "$new" postgres -c "select string_agg(rolname, ' ' order by rolname) from pg_roles where rolname like 'lab\_%'")" \
-  "lab_anon lab_auditor lab_authenticator lab_backup lab_guest lab_owner lab_user"
+  "lab_anon lab_auditor lab_authenticator lab_backup lab_delivery lab_guest lab_owner lab_user"
 ok "pg_dump succeeds" run "$old" pg_dump -Fc -f "$old/lab.dump" lab
 as_pg cp "$old/lab.dump" "$new/lab.dump"
 message=$(run "$new" pg_restore -C -j2 -d postgres "$new/lab.dump" 2>&1)

@@ -47,6 +47,7 @@ insert into lab_private.labos_seed values
   ('user:update',            '{admin}',      'Change, deactivate and unlock users'),
   ('user:delete',            '{admin}',      'Delete users'),
   ('user:restore',           '{admin}',      'See and restore deleted users'),
+  ('invitation:read',        '{manager}',    'See invitations'),
   ('role:read',              '{viewer,member}', 'See roles, permissions and assignments'),
   ('role:create',            '{admin}',      'Create roles'),
   ('role:update',            '{admin}',      'Change roles'),

@@ -8,7 +8,7 @@
  *
  * Holds    auth_login, auth_token, auth_refresh, auth_logout, auth_logout_all,
  *          auth_sessions, auth_session_end, auth_me,
- *          auth_me_update, auth_password_change, auth_register
+ *          auth_me_update, auth_password_change
  * Needs    020, 021; C identity (password_*)
  */
 
@@ -680,69 +680,18 @@ $$Change my password
 
 Needs the current password; ends every other session of the caller, and forgets the other devices. In a session restricted to this change the answer holds `tokens` of a full one. Five wrong passwords close this call for 30 minutes, not the account. Errors: 400 `missing_argument`, 401 `not_authenticated`, 403 `wrong_password`, `interactive_session_required`, 422 `weak_password` with the list of problems, 429 `too_many_attempts`.$$;
 
--- registration --------------------------------------------------------------
-
-create or replace function lab.auth_register(
-  email text, username text, password text, full_name text default null, first_name text default null, last_name text default null) returns jsonb
-  language plpgsql volatile security definer
-  set search_path to pg_catalog, labos, pg_temp
-as $$
-declare
-  v_settings lab_private.identity_settings;
-  v_email    text;
-  v_problems text[];
-  v_user     uuid;
-begin
-  perform lab_private.require_writable();
-  select s.* into v_settings from lab_private.identity_settings s;
-  if v_settings.registration <> 'open' then
-    raise exception 'registration is not open' using errcode = 'PT403',
-      detail = json_build_object('code', case v_settings.registration when 'invite' then 'invitation_required' else 'registration_closed' end)::text,
-      hint = 'Ask an administrator of your organisation for an account.';
-  end if;
-  v_email := lab_private.normal_email(auth_register.email);
-  perform lab_private.check_username(auth_register.username),
-          lab_private.check_names(auth_register.first_name, auth_register.last_name, auth_register.full_name);
-  v_problems := labos.password_problems(coalesce(auth_register.password, ''), array[v_email, auth_register.username]);
-  if cardinality(v_problems) > 0 then
-    raise exception 'password does not meet the policy' using errcode = 'PT422',
-      detail = json_build_object('code', 'weak_password', 'problems', v_problems)::text;
-  end if;
-
-  if (lab_private.find_user(v_email)).id is null then
-    v_user := lab_private.user_add(v_settings.registration_org_id, v_email, auth_register.username, auth_register.password,
-      auth_register.full_name, auth_register.first_name, auth_register.last_name, is_verified => false, must_change => false);
-    insert into lab_data.user_roles (org_id, user_id, role_id)
-    select v_settings.registration_org_id, v_user, r.id
-    from lab_data.roles r
-    where r.is_default and r.deleted_at is null and (r.org_id is null or r.org_id = v_settings.registration_org_id);
-  else
-    -- The answer does not tell that the address is known, nor does the time it takes.
-    perform labos.password_hash(auth_register.password);
-  end if;
-  perform lab_private.access_log('register', case when v_user is null then 'failure' else 'success' end, v_settings.registration_org_id, v_user),
-          lab_private.respond(202);
-  return jsonb_build_object('status', 'accepted');
-end
-$$;
-comment on function lab.auth_register(text, text, text, text, text, text) is
-$$Register
-
-Creates an account where the installation's registration is open; it can sign in once it is verified. The answer is 202 whether or not the address has an account already. Errors: 400 `invalid_email`, `invalid_username`, `invalid_name`, 403 `registration_closed`, `invitation_required`, 409 `username_taken`, 422 `weak_password`.$$;
-
 -- grants --------------------------------------------------------------------
 
 revoke all on all functions in schema lab_private from public;
 revoke all on function
   lab.auth_login(text, text, text, jsonb, text), lab.auth_token(text, text, text, text, text, text, text), lab.auth_refresh(text),
   lab.auth_logout(text), lab.auth_logout_all(), lab.auth_sessions(), lab.auth_session_end(uuid),
-  lab.auth_me(), lab.auth_me_update(text, text, text, text, jsonb), lab.auth_password_change(text, text),
-  lab.auth_register(text, text, text, text, text, text)
+  lab.auth_me(), lab.auth_me_update(text, text, text, text, jsonb), lab.auth_password_change(text, text)
   from public;
 -- Without a token: to obtain one, and to end a session by its refresh token.
 grant execute on function
   lab.auth_login(text, text, text, jsonb, text), lab.auth_token(text, text, text, text, text, text, text), lab.auth_refresh(text),
-  lab.auth_logout(text), lab.auth_register(text, text, text, text, text, text)
+  lab.auth_logout(text)
   to lab_anon, lab_user, lab_guest;
 grant execute on function
   lab.auth_logout_all(), lab.auth_sessions(), lab.auth_session_end(uuid),

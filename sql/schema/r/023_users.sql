@@ -20,32 +20,58 @@ create or replace function lab_private.normal_email(email text) returns text
   set search_path to pg_catalog, pg_temp
 as $$
 declare
-  v_email text := normalize(btrim(normal_email.email), nfc);
+  v_email text := normalize(btrim(normal_email.email, E' \t\r\n'), nfc);
 begin
-  -- One @, no spaces, no control or direction characters, a domain of two or more labels of letters, digits and hyphens.
+  -- One @; before it nothing that is invisible, turns the direction, or needs quoting; behind it a domain of letters, digits
+  -- and hyphens. A domain in another script is written in its xn-- form: two spellings of one address would be two people.
   if v_email is null or length(v_email) > 254 or octet_length(split_part(v_email, '@', 1)) > 64
-     or v_email !~ '^[^@[:space:][:cntrl:]"(),:;<>\\]+@([[:alnum:]]([[:alnum:]-]{0,61}[[:alnum:]])?\.)+[[:alnum:]]([[:alnum:]-]{0,61}[[:alnum:]])?$'
-     or v_email ~ '^\.|\.\.|\.@' or v_email ~ U&'[\200B-\200F\202A-\202E\2060-\2069\FEFF]' then
+     or v_email !~ '^[^@[:space:][:cntrl:]"(),:;<>\[\]\\]+@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+$'
+     or v_email ~ '^\.|\.\.|\.@'
+     or v_email ~ U&'[\0080-\00A0\00AD\034F\061C\115F\1160\17B4\17B5\180B-\180F\1680\2000-\200F\2028-\202F\205F-\206F\3000\3164\E000-\F8FF\FE00-\FE0F\FEFF\FFA0\FFF0-\FFFD\+0E0000-\+0E0FFF]' then
     raise exception 'invalid e-mail address' using errcode = 'PT400',
-      detail = json_build_object('code', 'invalid_email')::text;
+      detail = json_build_object('code', 'invalid_email')::text,
+      hint = 'name@domain, without quotes or invisible characters; a domain in another script in its xn-- form.';
   end if;
   return lower(v_email);
 end
 $$;
-comment on function lab_private.normal_email(text) is 'Trimmed, NFC, lower case (P65): PT400 invalid_email.';
+comment on function lab_private.normal_email(text) is
+  'The form of an address that is compared: trimmed, NFC, lower case, domain in ASCII (P65). Dots and tags stay: they are the receiver''s business. PT400 invalid_email.';
+
+create or replace function lab_private.typed_email(email text) returns text
+  language sql immutable
+  set search_path to pg_catalog, pg_temp
+as $$
+  -- Letters that become others in lower case (U+212A is no k) would lead to another mailbox than the one compared.
+  select case when t.typed ~ '^[\x21-\x7e]{3,254}$' and lower(t.typed) <> t.typed then t.typed end
+  from btrim(typed_email.email, E' \t\r\n') t(typed)
+$$;
+comment on function lab_private.typed_email(text) is 'An address as written, where it differs by ASCII case only from what is compared; else null.';
+
+create or replace function lab_private.check_username_form(username text) returns void
+  language plpgsql immutable
+  set search_path to pg_catalog, pg_temp
+as $$
+begin
+  -- In ASCII the case-mapped profile of RFC 8265 is lower case (P66).
+  if check_username_form.username is null or check_username_form.username !~ '^[A-Za-z0-9_-]{3,30}$' then
+    raise exception 'invalid username' using errcode = 'PT400',
+      detail = json_build_object('code', 'invalid_username')::text,
+      hint = 'Three to thirty letters, digits, underscores or hyphens.';
+  end if;
+end
+$$;
+comment on function lab_private.check_username_form(text) is 'PT400 invalid_username.';
 
 create or replace function lab_private.check_username(username text, but uuid default null) returns void
   language plpgsql stable
   set search_path to pg_catalog, pg_temp
 as $$
 begin
-  if check_username.username is null or check_username.username !~ '^[A-Za-z0-9_-]{3,30}$' then
-    raise exception 'invalid username' using errcode = 'PT400',
-      detail = json_build_object('code', 'invalid_username')::text,
-      hint = 'Three to thirty letters, digits, underscores or hyphens.';
-  elsif exists (select from lab_data.users u
-                where lower(u.username::text) = lower(check_username.username) and u.deleted_at is null
-                  and u.id is distinct from check_username.but) then
+  perform lab_private.check_username_form(check_username.username);
+  if exists (select from lab_data.users u
+             where lower(u.username::text) = lower(check_username.username) and u.deleted_at is null
+               and u.id is distinct from check_username.but) then
     raise exception 'this username is taken' using errcode = 'PT409',
       detail = json_build_object('code', 'username_taken')::text;
   end if;
