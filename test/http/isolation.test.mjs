@@ -12,7 +12,7 @@ const mayBeEmpty = new Set(['simulation_fields', 'permissions']);
 // What is the same for everybody.
 const shared = new Set(['permissions']);
 // Calls about oneself: a member without a role may make them.
-const aboutOneself = /^auth_|^jwks$|^health$|^audit_(history|as_of|diff)$|^simulation_engines$|^user_permissions$|^shares_received$|^my_/;
+const aboutOneself = /^auth_(?!invite(_re|$)|cleanup)|^jwks$|^health$|^audit_(history|as_of|diff)$|^simulation_engines$|^user_permissions$|^shares_received$|^my_/;
 // Calls that end one's own session or account; tried elsewhere.
 const endsMe = new Set(['auth_logout', 'auth_logout_all', 'auth_org_switch', 'auth_register']);
 

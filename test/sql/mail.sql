@@ -32,8 +32,8 @@ begin
   return v_id;
 end
 $$;
-select test.person('pat') is not null as pat, test.person('una', verified => false) is not null as una,
-       test.person('dan', active => false) is not null as dan, test.person('nop', secret => false) is not null as nop;
+select test.person('pat') is not null as pat, test.person('muna', verified => false) is not null as muna,
+       test.person('mdan', active => false) is not null as mdan, test.person('mnop', secret => false) is not null as mnop;
 insert into lab_data.users (email, username, deleted_at, is_verified) values ('gone@mail.test', 'gone', now(), true);
 truncate lab_private.outbox;
 
@@ -107,7 +107,7 @@ truncate lab_private.outbox;
 
 -- One answer, one row, one line in the log: for who exists, who does not, who is disabled, unverified, without password or deleted.
 select test.answer(format('select lab.auth_password_forgot(%L)', w || '@mail.test')) as forgot, test.answer(format('select lab.auth_verify_resend(%L)', w || '@mail.test')) as resend
-from unnest('{pat,una,dan,nop,gone,nobody}'::text[]) w;
+from unnest('{pat,muna,mdan,mnop,gone,nobody}'::text[]) w;
 select template, channel, is_request, org_id, user_id, octet_length(sealed_payload) as size, count(*) from lab_private.outbox group by 1, 2, 3, 4, 5, 6 order by 1;
 select event, outcome, user_id, detail, count(*) from lab_data.access_logs where event in ('password_forgot', 'verify_resend') group by 1, 2, 3, 4 order by 1;
 -- No address stands in the log.
@@ -163,17 +163,17 @@ select test.answer('select lab.auth_login(''pat'', ''Better-Horse-1'')') as stil
 -- It dies with the password it was made under, with another address, with the account.
 select lab_private.password_set(test.id_of('pat'), 'Fourth-Horse-1', 'pat@mail.test', 'pat');
 select test.answer(format('select lab.auth_password_reset(%L, %L)', :'c', 'Third-Horse-1')) as password_changed;
-select test.reset_token('pat') as d, test.reset_token('nop') as e \gset
+select test.reset_token('pat') as d, test.reset_token('mnop') as e \gset
 update lab_data.users set email = 'pat2@mail.test' where username = 'pat';
-update lab_data.users set is_active = false where username = 'nop';
+update lab_data.users set is_active = false where username = 'mnop';
 select test.answer(format('select lab.auth_password_reset(%L, %L)', :'d', 'Third-Horse-1')) as address_changed, test.answer(format('select lab.auth_password_reset(%L, %L)', :'e', 'Third-Horse-1')) as disabled;
-update lab_data.users set is_active = true where username = 'nop';
+update lab_data.users set is_active = true where username = 'mnop';
 -- Whoever changed it: the old address is told.
 select template, recipient from test.post();
 update lab_data.users set email = 'pat@mail.test' where username = 'pat';
 -- Who never had a password gets one so; who was not verified is, by it.
-select test.answer(format('select lab.auth_password_reset(%L, %L)', :'e', 'First-Horse-1')) as first, test.answer('select lab.auth_login(''nop'', ''First-Horse-1'')') as signs_in;
-select test.answer(format('select lab.auth_password_reset(%L, %L)', test.reset_token('una'), 'First-Horse-1')) as una, test.answer('select lab.auth_login(''una'', ''First-Horse-1'')') as signs_in;
+select test.answer(format('select lab.auth_password_reset(%L, %L)', :'e', 'First-Horse-1')) as first, test.answer('select lab.auth_login(''mnop'', ''First-Horse-1'')') as signs_in;
+select test.answer(format('select lab.auth_password_reset(%L, %L)', test.reset_token('muna'), 'First-Horse-1')) as muna, test.answer('select lab.auth_login(''muna'', ''First-Horse-1'')') as signs_in;
 select count(*) > 0 as told from test.post();
 
 -- verification ------------------------------------------------------------------
@@ -256,7 +256,7 @@ update lab_private.identity_settings set registration = 'open', registration_org
 truncate lab_private.outbox;
 delete from test.mail;
 select test.answer(format('select lab.auth_register(%L, %L, %L)', e, u, 'Correct-Horse-1')) as answer
-from (values ('New@Mail.test', 'newbie5'), ('pat@mail.test', 'newbie6'), ('other@mail.test', 'PAT'), ('dan@mail.test', 'newbie7')) x(e, u);
+from (values ('New@Mail.test', 'newbie5'), ('pat@mail.test', 'newbie6'), ('other@mail.test', 'PAT'), ('mdan@mail.test', 'newbie7')) x(e, u);
 -- The queue holds the same for each of them, and no account was made but one.
 select template, is_request, org_id = test.org_of('sam') as org, user_id, count(*) from lab_private.outbox group by 1, 2, 3, 4;
 select email, email_typed, is_verified from lab_data.users where username like 'newbie%' or email like '%.invalid' order by 1;

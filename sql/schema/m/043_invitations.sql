@@ -44,6 +44,9 @@ create unique index invitations_org_id_email_key on lab_data.invitations (org_id
 create index invitations_id_idx on lab_data.invitations (id);
 create index invitations_expires_at_idx on lab_data.invitations (expires_at) where accepted_at is null;
 
+-- By a part of the address.
+create index invitations_search_idx on lab_data.invitations using gin (org_id, email labos_ops.gin_trgm_ops);
+
 comment on table lab_data.invitations is
 $$Invitations
 

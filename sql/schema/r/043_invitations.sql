@@ -352,7 +352,7 @@ begin
     from lab_data.roles r
     where r.is_default and r.deleted_at is null and (r.org_id is null or r.org_id = v_settings.registration_org_id);
     if v_taken then
-      raise exception 'taken' using errcode = 'PT409';
+      raise exception 'taken' using errcode = 'PT409', detail = json_build_object('code', 'username_taken')::text;
     end if;
   exception when sqlstate 'PT409' then
     v_user := null;
