@@ -67,7 +67,7 @@ test('a forgotten password: the mail, the new password, all sessions gone, signe
 test('P29: a token counts as used whatever is done to the answer', async () => {
   const una = await person('una');
   const make = () => sql(`select lab_private.one_time_token_make('password_reset', u.id, '10 min', null, u.email::text) as token from lab_data.users u where u.username = '${una.name}'`)[0].token;
-  for (const [path, headers] of [['/rpc/auth_password_reset', { Prefer: 'tx=rollback' }], ['/rpc/auth_password_reset?select=status::int', {}], ['/rpc/auth_password_reset', { Accept: 'application/vnd.pgrst.object+json;nulls=stripped' }]]) {
+  for (const [path, headers] of [['/rpc/auth_password_reset', { Prefer: 'tx=rollback' }], ['/rpc/auth_password_reset?select=pgrst_scalar::int', {}], ['/rpc/auth_password_reset', { Accept: 'application/vnd.pgrst.object+json;nulls=stripped' }]]) {
     const token = make();
     await request(null, 'POST', path, { token, new: 'Undone-Horse-1' }, headers);
     const again = await call('auth_password_reset', { token, new: 'Undone-Horse-2' });

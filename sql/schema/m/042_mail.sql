@@ -55,7 +55,7 @@ $$Mails and webhook events to deliver
 
 Written by lab_private.outbox_add(); claimed, delivered and given up by a delivery worker (bin/deliver) that holds lab_delivery and nothing else. At least once: the id says whether one has been seen before.$$;
 comment on column lab_private.outbox.template is 'Which mail, or which event.';
-comment on column lab_private.outbox.recipient is 'An e-mail address, or the id of a webhook.';
+comment on column lab_private.outbox.recipient is 'An e-mail address, or whose webhook it is.';
 comment on column lab_private.outbox.is_request is
   'What to send, and whether, is decided when it is claimed: the call that asked did the same work for every address (P52).';
 comment on column lab_private.outbox.resolved_at is 'When that was decided; what was decided against is gone.';

@@ -51,7 +51,7 @@ $$;
 comment on function lab_private.outbox_add(text, text, text, uuid, uuid, jsonb) is
 $$Queues a mail or a webhook event for delivery
 
-channel mail: recipient is an address; webhook: the id of a webhook. The payload is sealed, it may hold a token, and is erased once delivered. Sent when the transaction commits.$$;
+channel mail: recipient is an address; webhook: payload holds url, secret and event, recipient says whose it is. The payload is sealed, it may hold a token, and is erased once delivered. Sent when the transaction commits.$$;
 
 -- what was asked for --------------------------------------------------------
 
@@ -180,13 +180,7 @@ begin
         end if;
       end if;
       payload := convert_from(labos.secret_open(v_item.sealed_payload, 'outbox/' || v_item.id), 'UTF8')::jsonb;
-      if v_item.channel = 'webhook' then
-        payload := lab_private.webhook_request(v_item, payload);
-        if payload is null then
-          delete from lab_private.outbox o where o.id = v_item.id;
-          continue;
-        end if;
-      else
+      if v_item.channel = 'mail' then
         payload := payload || jsonb_strip_nulls(jsonb_build_object('app_url', v_settings.app_url, 'sender', v_settings.mail_sender));
       end if;
     exception when others then

@@ -377,7 +377,7 @@ as $$
 declare
   v_most  integer := least(greatest(coalesce(cleanup.most, 1000), 1), 10000);
   v_ids   uuid[];
-  v_done  jsonb := '{}';
+  v_done  jsonb := '{}'::jsonb;
   v_count integer;
 begin
   -- A day after, so that a late one is told apart in the log from an unknown one; with its guard.
