@@ -223,3 +223,4 @@ delete from lab_data.invitations where role_id in (select id from lab_data.roles
 delete from lab_data.user_roles where role_id in (select id from lab_data.roles where name in ('host', 'greeter', 'desk'));
 update lab_data.roles set deleted_at = now() where name in ('host', 'greeter', 'desk');
 delete from lab_private.db_logins where rolname = session_user;
+update lab_data.users set deleted_at = now() where username in ('ivy', 'sol');
