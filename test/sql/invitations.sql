@@ -86,13 +86,13 @@ reset role;
 select test.answer(format('select lab.auth_password_reset(%L, %L)', test.token('ivy@invited.test'), 'Correct-Horse-9')) as reset, test.answer(format('select lab.auth_verify_email(%L)', test.token('ivy@invited.test'))) as verify;
 -- What is missing or refused does not use it.
 select test.accept(test.token('ivy@invited.test'), more)
-from unnest(array['', ', ''ivy''', ', ''SAM'', ''Correct-Horse-3''', ', ''i'', ''Correct-Horse-3''', ', ''ivy'', ''weak''', ', ''ivy'', ''Correct-Horse-3'', device_info => ''[]''']) more;
+from unnest(array['', ', ''ivyx''', ', ''SAM'', ''Correct-Horse-3''', ', ''i'', ''Correct-Horse-3''', ', ''ivyx'', ''weak''', ', ''ivyx'', ''Correct-Horse-3'', device_info => ''[]''']) more;
 -- Somebody new is signed in, verified, a member with the role; also where registration is closed.
 select a ->> 'session_kind' as kind, a -> 'amr' as amr, a -> 'roles' as roles, a -> 'user' ->> 'email' as email, a -> 'user' -> 'is_verified' as verified, a ? 'refresh_token' as refresh
-from lab.auth_invite_accept(test.token('ivy@invited.test'), 'ivy', 'Correct-Horse-3', 'Ivy Invited') a;
-select test.answer('select lab.auth_login(''ivy'', ''Correct-Horse-3'')') as signs_in;
+from lab.auth_invite_accept(test.token('ivy@invited.test'), 'ivyx', 'Correct-Horse-3', 'Ivy Invited') a;
+select test.answer('select lab.auth_login(''ivyx'', ''Correct-Horse-3'')') as signs_in;
 select test.accept(test.token('ivy@invited.test'), ', ''ivy2'', ''Correct-Horse-3''') as again;
-select i.accepted_by = test.id_of('ivy') as accepted_by, r.name, g.assigned_by = test.id_of('alan') as given_by_the_inviter
+select i.accepted_by = test.id_of('ivyx') as accepted_by, r.name, g.assigned_by = test.id_of('alan') as given_by_the_inviter
 from lab_data.invitations i join lab_data.user_roles g on g.org_id = i.org_id and g.user_id = i.accepted_by join lab_data.roles r on r.id = g.role_id
 where i.email = 'ivy@invited.test';
 select test.become('alan');
@@ -223,4 +223,4 @@ delete from lab_data.invitations where role_id in (select id from lab_data.roles
 delete from lab_data.user_roles where role_id in (select id from lab_data.roles where name in ('host', 'greeter', 'desk'));
 update lab_data.roles set deleted_at = now() where name in ('host', 'greeter', 'desk');
 delete from lab_private.db_logins where rolname = session_user;
-update lab_data.users set deleted_at = now() where username in ('ivy', 'sol');
+update lab_data.users set deleted_at = now() where username in ('ivyx', 'sol');
