@@ -140,9 +140,8 @@ $$;
 comment on procedure labos.protect(regclass, text, text[], name, text, name, name, text[]) is
 $$Gives a tenant table its row security in the canonical shape (idempotent)
 
-Enables and forces row security; one permissive policy per verb comparing org_id with labos.org_for('prefix:read|create|update|delete'); owner: a column that must be the caller's unless they hold 'prefix:read_any' (update_any, delete_any); and owner_all for the table's owner. Grants are made by labos.expose.$$;
-comment on function labos.pre_request() is 'PostgREST''s db-pre-request: refuses too many requests (PT429 rate_limited) and a token whose session, user or membership has ended (PT401 token_rejected); writes noted refusals into the access log.';
 Enables and forces row security; one permissive policy per verb comparing org_id with labos.org_for('prefix:read|create|update|delete'); owner: a column that must be the caller's unless they hold 'prefix:read_any' (update_any, delete_any); and owner_all for the table's owner. kind: what a share of it is called; kind_id: the column with the id of that kind (a child names its parent's). With owner, a share makes the row visible, one of level write changeable. guest_verbs: policies of lab_guest, for rows that are shared or whose kind_project is; an insert into a shared project only. Grants are made by labos.expose.$$;
+comment on function labos.pre_request() is 'PostgREST''s db-pre-request: refuses too many requests (PT429 rate_limited) and a token whose session, user or membership has ended (PT401 token_rejected); writes noted refusals into the access log.';
 revoke all on procedure labos.protect(regclass, text, text[], name, text, name, name, text[]) from public;
 
 create procedure labos.expose(
