@@ -46,7 +46,7 @@ static bool scrubbing = false;
 
 /* Names that begin so belong to functions which take or give secrets. */
 static const char *const families[] = {
-	"auth_", "password_", "jwt_", "jwk_", "jws_", "secret_", "totp_", "mfa_", "api_key", "one_time_token_", "signing_key_", "pgrst_",
+	"auth_", "password_", "jwt_", "jwk_", "jws_", "secret_", "totp_", "mfa_", "api_key", "one_time_token_", "signing_key_", "oidc_",
 };
 
 /* Names that are too common: only before an opening parenthesis. */
@@ -274,6 +274,13 @@ scrub_message(char **message)
 			end = strrchr(at + 1, '"');
 			memcpy(out, "\"" BLANK "\"", 5);
 			out += 5;
+			at = end + 1;
+		}
+		else if (end != NULL)
+		{
+			/* A name, with both its quotes. */
+			memcpy(out, at, end + 1 - at);
+			out += end + 1 - at;
 			at = end + 1;
 		}
 		else
