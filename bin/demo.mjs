@@ -2,7 +2,8 @@
 // part of the answer, and every answer is checked. Needs LABOS_URL, LABOS_ADMIN_EMAIL, LABOS_ADMIN_PASSWORD and, for
 // the one step that plays the villain with superuser rights, psql's PGHOST, PGPORT, PGUSER, PGDATABASE.
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { createHmac } from 'node:crypto'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const url = process.env.LABOS_URL
@@ -192,4 +193,79 @@ console.log(`            psql=# ${villain};`)
 execFileSync('psql', ['-X', '-q', '-c', villain], { stdio: ['ignore', 'inherit', 'inherit'] })
 const verdict = await rpc('mary', 'audit_verify', {}, { tell: (a) => `${a.reason ?? JSON.stringify(a).slice(0, 150)}` })
 check(verdict.ok === false, 'the change is found')
+
+// ------------------------------------------------------------------------------------------------------------------
+title('7  A second factor, a key for an instrument, a guest from another organisation')
+// What an authenticator app does with the secret (RFC 6238).
+function totp(secret, step) {
+  const bits = [...secret].map((c) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(c).toString(2).padStart(5, '0')).join('')
+  const key = Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)))
+  const counter = Buffer.alloc(8)
+  counter.writeBigUInt64BE(BigInt(step))
+  const mac = createHmac('sha1', key).update(counter).digest()
+  return String((mac.readUInt32BE(mac[19] & 15) & 0x7fffffff) % 1000000).padStart(6, '0')
+}
+const now = Math.floor(Date.now() / 30000)
+const factor = await rpc('mary', 'auth_mfa_setup', {}, { tell: (a) => `${a.otpauth_uri.slice(0, 60)}…` })
+writeFileSync(join(out, 'mfa.svg'), factor.qr_svg)
+const confirmed = await rpc('mary', 'auth_mfa_confirm', { code: totp(factor.secret, now - 1) }, { tell: (a) => `${a.backup_codes.length} backup codes, shown once` })
+const challenge = await rpc('nobody', 'auth_login', { login: 'mary', password }, { tell: (a) => `mfa_required: ${a.mfa_required}, no token yet` })
+await rpc('nobody', 'auth_mfa_verify', { challenge: challenge.challenge, code: totp(factor.secret, now - 1) }, { expect: 401 })
+const second = await rpc('nobody', 'auth_mfa_verify', { challenge: challenge.challenge, code: confirmed.backup_codes[0] },
+  { tell: (a) => `signed in with a backup code, assurance level ${a.aal}` })
+tokens.mary = second.access_token
+
+const apiKey = await rpc('sam', 'api_key_create', { name: 'NMR 400 uploader', scopes: ['run:read', 'result:create', 'result:read'] },
+  { tell: (a) => `${a.key.slice(0, 16)}…, shown once` })
+tokens.nmr = (await rpc('nobody', 'auth_api_key', { key: apiKey.key }, { tell: (a) => `token for ${a.expires_in} s, scopes ${a.scopes.join(', ')}` })).access_token
+await call('nmr', 'GET', '/runs?select=id', { tell: (a) => `the key reads ${a.length} run` })
+await call('nmr', 'POST', '/samples', { expect: 403, body: { name: 'beyond its scopes', formula: 'NaCl' } })
+await rpc('sam', 'api_key_revoke', { id: apiKey.id }, { tell: () => 'revoked' })
+await call('nmr', 'GET', '/runs?select=id', { expect: 401 })
+
+const project = one(await call('mary', 'POST', '/projects?select=id,name', {
+  expect: 201, headers: { Prefer: 'return=representation' }, body: { code: 'JOINT-1', name: 'Joint absorber study' }, tell: (a) => one(a).name
+}))
+await call('sam', 'PATCH', `/samples?id=eq.${samples[1].id}`, { expect: 204, body: { project_id: project.id }, tell: () => `${samples[1].name} joins the project` })
+const home = one(await call('admin', 'GET', '/organizations?select=id,slug,settings', { tell: (a) => one(a).slug }))
+await rpc('mary', 'share_create', { kind: 'project', resource_id: project.id, to_org: 'other-lab' }, { expect: 403 })
+await call('admin', 'PATCH', `/organizations?id=eq.${home.id}`, { expect: 204, body: { settings: { ...home.settings, allow_sharing: true } }, tell: () => 'the organisation allows sharing' })
+const share = one(await rpc('mary', 'share_create', { kind: 'project', resource_id: project.id, to_org: 'other-lab' }, { tell: (a) => `${one(a).level} for the other laboratory` }))
+const asGuest = { headers: { 'X-Labos-Org': home.slug } }
+const seen = await call('olga', 'GET', '/samples?select=name,formula', { ...asGuest, tell: (a) => `as a guest she sees ${a.map((x) => x.name).join(', ')}` })
+check(seen.length === 1, 'of ten samples she sees the one of the shared project')
+await rpc('mary', 'share_revoke', { id: share.id }, { tell: () => 'revoked' })
+await call('olga', 'GET', '/samples?select=name', { ...asGuest, expect: 403 })
+
+// ------------------------------------------------------------------------------------------------------------------
+title('8  Mail: an invitation, and a password forgotten')
+const post = join(out, 'mail')
+rmSync(post, { recursive: true, force: true })
+mkdirSync(post, { recursive: true })
+// The delivery worker writes files here; with LABOS_SMTP_URL it would send them.
+const deliver = () => {
+  execFileSync(new URL('deliver', import.meta.url).pathname, ['--once', '--dir', post], { stdio: ['ignore', 'ignore', 'pipe'] })
+}
+// The newest mail to somebody, and the token in it.
+const tokenTo = (address) => {
+  const mails = readdirSync(post).sort().map((f) => readFileSync(join(post, f), 'utf8')).filter((m) => m.includes(`To: ${address}`))
+  const subject = mails.at(-1)?.match(/^Subject: (.*)$/m)?.[1]
+  const token = mails.at(-1)?.match(/\b[A-Za-z0-9_-]{43}\b/)?.[0]
+  console.log(`            mail to ${address}: ${subject}`)
+  check(token !== undefined, 'it carries a token that works once')
+  return token
+}
+await rpc('admin', 'auth_invite', { email: 'nina@example.lab', role: 'technician' }, { tell: () => 'nina@example.lab, technician' })
+deliver()
+const invitation = tokenTo('nina@example.lab')
+await rpc('nobody', 'auth_invite_accept', { token: invitation, username: 'nina', password, full_name: 'Nina Demo' }, { tell: () => 'nina has an account and her role' })
+await rpc('nobody', 'auth_invite_accept', { token: invitation, username: 'nina2', password }, { expect: 400 })
+await signIn('nina', 'nina', password)
+await rpc('nobody', 'auth_password_forgot', { email: 'sam@example.lab' }, { expect: 202, tell: (a) => a.status })
+await rpc('nobody', 'auth_password_forgot', { email: 'stranger@example.lab' }, { expect: 202, tell: (a) => `${a.status}: the same answer for an address nobody has` })
+deliver()
+await rpc('nobody', 'auth_password_reset', { token: tokenTo('sam@example.lab'), new: 'Pipette-2027' }, { tell: (a) => a.status })
+await call('sam', 'GET', '/samples?select=id', { expect: 401 })
+delete tokens.sam
+await signIn('sam', 'sam', 'Pipette-2027')
 console.log('\nThe main job is done.')
