@@ -9,7 +9,7 @@ OBJS  = src/labos.o
 OBJS += src/core/errors.o src/core/json.o src/core/uuid7.o src/core/text.o src/core/jsonscan.o
 OBJS += src/identity/claims_json.o src/identity/claims.o src/identity/identity_sql.o src/identity/row_triggers.o \
         src/identity/role_guard.o src/identity/log_scrub.o
-OBJS += src/identity/signature.o src/identity/jwk.o src/identity/jwk_make.o src/identity/keycache.o src/identity/jwt.o \
+OBJS += src/identity/signature.o src/identity/hmac.o src/identity/jwk.o src/identity/jwk_make.o src/identity/keycache.o src/identity/jwt.o \
         src/identity/jwk_sql.o src/identity/jwt_sql.o src/identity/pgjwt.o src/identity/crypto_settings.o
 OBJS += src/identity/password.o src/identity/password_policy.o src/identity/common_passwords.o src/identity/password_sql.o \
         src/identity/password_pace.o

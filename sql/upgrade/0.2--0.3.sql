@@ -9,6 +9,8 @@ declare
   v_preload  text;
   v_database_sets boolean;
   v_member   text;
+  v_routine  regprocedure;
+  v_open     boolean;
 begin
   execute format('grant create, connect, temporary on database %I to lab_owner', v_database);
   execute format('grant connect on database %I to lab_authenticator, lab_backup, lab_delivery', v_database);
@@ -18,8 +20,18 @@ begin
   grant usage on schema labos, labos_ops to lab_owner, lab_authenticator, lab_anon, lab_user, lab_guest, lab_auditor, lab_backup;
   grant usage on schema labos to lab_owner with grant option;
   grant select on labos.schema_file to lab_owner, lab_backup;
-  -- What is revoked from everybody (hashing, sealing, deployment tools) the owner's functions need.
-  grant execute on all routines in schema labos to lab_owner;
+  -- What is revoked from everybody (hashing, sealing, deployment tools) the owner's functions need. Nothing is granted that
+  -- everybody has: the executor checks a list of privileges, where there is one, for every policy of every table of a statement.
+  for v_routine, v_open in
+    select p.oid, x.open
+    from pg_proc p, lateral (select exists (select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0) as open) x
+    where p.pronamespace = 'labos'::regnamespace
+      and x.open = exists (select from aclexplode(p.proacl) a where a.grantee = 'lab_owner'::regrole)
+  loop
+    -- Versions up to 0.2 granted all of them.
+    if v_open then execute format('revoke execute on routine %s from lab_owner', v_routine);
+    else execute format('grant execute on routine %s to lab_owner', v_routine); end if;
+  end loop;
 
   -- The library is loaded before the first statement of every session: identity is sealed from the start.
   select substr(c.setting, length('session_preload_libraries=') + 1) into v_preload

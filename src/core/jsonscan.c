@@ -17,9 +17,9 @@
 #include <errno.h>
 #include <math.h>
 
-#include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 
 #include "compat.h"
 #include "core/jsonscan.h"
@@ -27,9 +27,11 @@
 #define LONGEST_NUMBER	256		/* characters; NumericDate needs 12 */
 #define LONGEST_EXPONENT 3		/* digits: what follows must read it too */
 
+#define FIRST_MEMBERS	16		/* room at the start */
+
 typedef struct OpenName
 {
-	uint32		hash;
+	uint64		hash;
 	const char *text;
 	int			len;
 } OpenName;
@@ -49,7 +51,7 @@ typedef struct Scanner
 
 static bool scan_value(Scanner *s, LbJsonType *type);
 
-static void
+static inline void
 skip_space(Scanner *s)
 {
 	while (s->at < s->end &&
@@ -57,7 +59,7 @@ skip_space(Scanner *s)
 		s->at++;
 }
 
-static bool
+static inline bool
 take(Scanner *s, char c)
 {
 	skip_space(s);
@@ -157,6 +159,36 @@ unescape(const char *at, const char *end, char *out)
 	return out - start;
 }
 
+/* All eight bytes of a word. */
+#define EACH(byte)		(UINT64CONST(0x0101010101010101) * (byte))
+
+/* The bit 7 of bytes below limit, at most 0x80: of the first such byte surely. */
+#define BELOW(word, limit)	(((word) - EACH(limit)) & ~(word) & EACH(0x80))
+
+/* The first byte at which a string ends or is not plain: quote, backslash, control. */
+static inline const char *
+skip_plain(const char *at, const char *end)
+{
+	for (; end - at >= sizeof(uint64); at += sizeof(uint64))
+	{
+		uint64		word;
+		uint64		found;
+
+		memcpy(&word, at, sizeof(word));
+		found = BELOW(word, 0x20) | BELOW(word ^ EACH('"'), 1) | BELOW(word ^ EACH('\\'), 1);
+		if (found == 0)
+			continue;
+#ifdef WORDS_BIGENDIAN
+		break;
+#else
+		return at + pg_rightmost_one_pos64(found) / 8;
+#endif
+	}
+	while (at < end && *at != '"' && *at != '\\' && (unsigned char) *at >= 0x20)
+		at++;
+	return at;
+}
+
 /* A string at the opening quote; *inside and *len are what stands in quotes. */
 static bool
 scan_string(Scanner *s, const char **inside, int *len, bool *escaped)
@@ -165,19 +197,14 @@ scan_string(Scanner *s, const char **inside, int *len, bool *escaped)
 	if (!take(s, '"'))
 		return false;
 	*inside = s->at;
-	while (s->at < s->end && *s->at != '"')
+	while ((s->at = skip_plain(s->at, s->end)) < s->end && *s->at != '"')
 	{
-		unsigned char c = (unsigned char) *s->at;
-
-		if (c < 0x20)
+		if (*s->at != '\\')
 			return false;
 		s->at++;
-		if (c == '\\')
-		{
-			*escaped = true;
-			if (read_escape(&s->at, s->end) < 0)
-				return false;
-		}
+		*escaped = true;
+		if (read_escape(&s->at, s->end) < 0)
+			return false;
 	}
 	if (s->at == s->end)
 		return false;
@@ -237,11 +264,31 @@ scan_word(Scanner *s, const char *word)
 	return true;
 }
 
+/* All bytes count; names are compared when it is equal. */
+static inline uint64
+name_hash(const char *text, int len)
+{
+	uint64		hash = len;
+	uint64		word = 0;
+
+	for (; len >= sizeof(word); text += sizeof(word), len -= sizeof(word))
+	{
+		memcpy(&word, text, sizeof(word));
+		hash = (hash ^ word) * UINT64CONST(0x9E3779B97F4A7C15);
+		hash ^= hash >> 29;
+	}
+	word = 0;
+	for (int i = 0; i < len; i++)
+		word = word << 8 | (unsigned char) text[i];
+	hash = (hash ^ word) * UINT64CONST(0x9E3779B97F4A7C15);
+	return hash ^ hash >> 32;
+}
+
 /* Puts a name on the stack; false when its object, from "first", has it. */
 static bool
 push_name(Scanner *s, int first, const char *text, int len)
 {
-	uint32		hash = hash_bytes((const unsigned char *) text, len);
+	uint64		hash = name_hash(text, len);
 
 	if (s->nnames - first >= s->max_members)
 		return false;
@@ -290,7 +337,7 @@ scan_member(Scanner *s, int first, bool outermost)
 		LbJsonObject *object = s->outer;
 		LbJsonMember *member;
 
-		if ((object->count & (object->count - 1)) == 0 && object->count >= 8)
+		if ((object->count & (object->count - 1)) == 0 && object->count >= FIRST_MEMBERS)
 			object->members = repalloc(object->members, sizeof(LbJsonMember) *
 									   object->count * 2);
 		member = &object->members[object->count++];
@@ -350,7 +397,6 @@ scan_value(Scanner *s, LbJsonType *type)
 	bool		result,
 				escaped;
 
-	check_stack_depth();
 	skip_space(s);
 	if (s->at == s->end)
 		return false;
@@ -358,6 +404,7 @@ scan_value(Scanner *s, LbJsonType *type)
 	{
 		case '{':
 		case '[':
+			check_stack_depth();
 			*type = *s->at == '{' ? LB_JSON_OBJECT : LB_JSON_ARRAY;
 			if (s->depth_left-- <= 0)
 				return false;
@@ -390,7 +437,7 @@ lb_jsonscan_object(const char *text, int len, int max_members, int max_depth,
 	LbJsonType	type;
 
 	object->count = 0;
-	object->members = palloc_array(LbJsonMember, 8);
+	object->members = palloc_array(LbJsonMember, FIRST_MEMBERS);
 	/* pg_verify_mbstr also refuses a zero byte. */
 	if (len <= 0 || !pg_verify_mbstr(PG_UTF8, text, len, true))
 		return false;
@@ -398,7 +445,7 @@ lb_jsonscan_object(const char *text, int len, int max_members, int max_depth,
 	s.end = text + len;
 	s.depth_left = max_depth;
 	s.max_members = max_members;
-	s.names_size = 16;
+	s.names_size = FIRST_MEMBERS;
 	s.names = palloc_array(OpenName, s.names_size);
 	s.outer = object;
 	s.in_outer = true;

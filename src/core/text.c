@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include "port/pg_bswap.h"
+
 #include "core/text.h"
 
 static const char base64url_digits[] =
@@ -60,6 +62,18 @@ lb_base64url_append(StringInfo out, const uint8 *bytes, int len)
 	enlargeStringInfo(out, len / 3 * 4 + 5);
 	digit = out->data + out->len;
 
+	/* Six of eight bytes that are read at once. */
+	for (; i + 8 <= len; i += 6, digit += 8)
+	{
+		uint64		group;
+
+		memcpy(&group, bytes + i, sizeof(group));
+		group = pg_ntoh64(group);
+		memcpy(digit, pairs[group >> 52], 2);
+		memcpy(digit + 2, pairs[group >> 40 & 4095], 2);
+		memcpy(digit + 4, pairs[group >> 28 & 4095], 2);
+		memcpy(digit + 6, pairs[group >> 16 & 4095], 2);
+	}
 	for (; i + 3 <= len; i += 3, digit += 4)
 	{
 		uint32		group = (uint32) bytes[i] << 16 | (uint32) bytes[i + 1] << 8 | bytes[i + 2];

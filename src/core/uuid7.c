@@ -5,10 +5,10 @@
  *		12 bits of the millisecond's fraction, 62 random bits.
  *
  * Rows made by one backend sort in the order they were made: a call within
- * the same fraction takes the next one.  Random bytes come in blocks of 4 kB
- * from the operating system's generator, because a call for every id costs
- * fifty times the rest.  The buffer belongs to one process: a fork starts its
- * own.
+ * the same fraction takes the next one, so that many at once run ahead of the
+ * clock.  Random bytes come in blocks of 4 kB from the operating system's
+ * generator, because a call for every id costs fifty times the rest.  The
+ * buffer belongs to one process: a fork starts its own.
  *
  * IDENTIFICATION
  *	  src/core/uuid7.c
@@ -22,6 +22,7 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "port/pg_bswap.h"
 
 #include "core/uuid7.h"
 
@@ -31,7 +32,7 @@ static unsigned char random_buffer[RANDOM_BUFFER_SIZE];
 static int	random_used = RANDOM_BUFFER_SIZE;
 static int	random_owner = 0;	/* pid the buffer was filled in */
 
-static const unsigned char *
+static inline const unsigned char *
 eight_random_bytes(void)
 {
 	const unsigned char *bytes;
@@ -50,26 +51,61 @@ eight_random_bytes(void)
 	return bytes;
 }
 
+/* Milliseconds << 12 | fraction. */
+static inline uint64
+stamp_of(const struct timespec *time)
+{
+	return ((uint64) time->tv_sec * 1000 + time->tv_nsec / 1000000) << 12 |
+		(uint64) (time->tv_nsec % 1000000) * 4096 / 1000000;
+}
+
+/*
+ * Is the clock behind stamp for certain?  The coarse clock is read in a quarter
+ * of the time; it stands still between two ticks, and is behind by no more.
+ */
+static bool
+clock_is_behind(uint64 stamp)
+{
+#ifdef CLOCK_REALTIME_COARSE
+	static uint64 tick = 0;
+	struct timespec now;
+
+	if (tick == 0)
+	{
+		clock_getres(CLOCK_REALTIME_COARSE, &now);
+		tick = stamp_of(&now) + 1;
+	}
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	return stamp_of(&now) + tick < stamp;
+#else
+	return false;
+#endif
+}
+
 void
 lb_uuid7_generate(pg_uuid_t *uuid)
 {
-	static uint64 last = 0;		/* milliseconds << 12 | fraction */
+	static uint64 last = 0;		/* as stamp_of() */
+	static bool ahead = false;	/* of the clock, when it was last read */
 	struct timespec now;
 	uint64		stamp;
+	uint64		word;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	stamp = ((uint64) now.tv_sec * 1000 + now.tv_nsec / 1000000) << 12;
-	stamp |= (uint64) (now.tv_nsec % 1000000) * 4096 / 1000000;
-
-	/* Also when the clock was set back: never behind what we handed out. */
-	if (stamp <= last)
+	if (ahead && clock_is_behind(last))
 		stamp = last + 1;
+	else
+	{
+		clock_gettime(CLOCK_REALTIME, &now);
+		stamp = stamp_of(&now);
+		/* Also when the clock was set back: never behind what we handed out. */
+		ahead = stamp <= last;
+		if (ahead)
+			stamp = last + 1;
+	}
 	last = stamp;
 
-	for (int i = 0; i < 6; i++)
-		uuid->data[i] = (unsigned char) (stamp >> (12 + 8 * (5 - i)));
-	uuid->data[6] = 0x70 | ((stamp >> 8) & 0x0F);
-	uuid->data[7] = stamp & 0xFF;
+	word = pg_hton64((stamp >> 12) << 16 | 0x7000 | (stamp & 0x0FFF));
+	memcpy(uuid->data, &word, 8);
 	memcpy(uuid->data + 8, eight_random_bytes(), 8);
 	uuid->data[8] = (uuid->data[8] & 0x3F) | 0x80;
 }
@@ -78,7 +114,7 @@ lb_uuid7_generate(pg_uuid_t *uuid)
  * labos.uuid_v7() returns uuid
  *
  * Source:	RFC 9562, section 5.7 and 6.2 method 3
- * Cost:	about 25 ns
+ * Cost:	about 30 ns
  * SQL:		volatile parallel safe
  */
 PG_FUNCTION_INFO_V1(labos_uuid_v7);

@@ -399,6 +399,11 @@ ask_who(Oid owner)
 
 	lb_identity_key(&key, source[0], GetSessionUserId(), claims, lb_acting_org());
 	known = lb_identity_cache_find(&key);
+	if (known != NULL && known->reload_at != 0 && GetCurrentStatementStartTimestamp() >= known->reload_at)
+	{
+		lb_identity_cache_clear();	/* time has changed the answer since it was kept */
+		known = NULL;
+	}
 	if (known == NULL)
 	{
 		/* Not the current one until it is complete: an error may come between. */

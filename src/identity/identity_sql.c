@@ -42,7 +42,7 @@
  * The last answers, by permission: a policy asks the same few again in every
  * statement, and memory of a call site would live for one statement only.
  */
-#define ANSWER_SLOTS	64
+#define ANSWER_SLOTS	64		/* as answer_slot() has it */
 
 typedef struct PermissionAnswer
 {
@@ -305,6 +305,23 @@ labos_is_superuser(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(who->has_user && who->is_superuser);
 }
 
+/* Permissions share words at either end: both ends count. */
+static inline uint32
+answer_slot(const char *name, int length)
+{
+	uint64		head = 0,
+				tail = 0;
+
+	if (length >= sizeof(uint64))
+	{
+		memcpy(&head, name, sizeof(head));
+		memcpy(&tail, name + length - sizeof(tail), sizeof(tail));
+	}
+	else
+		memcpy(&head, name, length);
+	return ((head ^ length) * UINT64CONST(0x9E3779B97F4A7C15) ^ tail) * UINT64CONST(0xD6E8FEB86659FD93) >> 58;
+}
+
 bool
 lb_identity_call_is_granted(FunctionCallInfo fcinfo, const LbIdentity *who)
 {
@@ -313,13 +330,10 @@ lb_identity_call_is_granted(FunctionCallInfo fcinfo, const LbIdentity *who)
 	int			length = VARSIZE_ANY_EXHDR(permission);
 	uint64		generation = who->generation;
 	PermissionAnswer *answer;
-	uint32		slot = 0;
 
 	if (length == 0 || length > MAX_PERMISSION_LENGTH)
 		return false;
-	for (int i = 0; i < length; i++)
-		slot = slot * 31 + (unsigned char) name[i];
-	answer = &answers[slot % ANSWER_SLOTS];
+	answer = &answers[answer_slot(name, length)];
 	if (answer->generation != generation || answer->length != length ||
 		memcmp(answer->permission, name, length) != 0)
 	{

@@ -52,6 +52,7 @@ free_handles(void *arg)
 
 	EVP_PKEY_free(key->pkey);
 	EVP_MAC_CTX_free(key->mac);
+	lb_hmac_cleanse(key);
 	if (key->secret != NULL)
 		OPENSSL_cleanse(key->secret, key->secret_len);
 	key->pkey = NULL;

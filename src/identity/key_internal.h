@@ -50,6 +50,7 @@ struct LbKey
 	bool		can_verify;
 	EVP_PKEY   *pkey;			/* asymmetric */
 	EVP_MAC_CTX *mac;			/* symmetric, keyed */
+	struct LbHmacStates *states;	/* of HS256, instead of mac */
 	uint8	   *secret;			/* symmetric */
 	int			secret_len;
 };
@@ -61,5 +62,12 @@ extern LbKey *lb_key_new(void);
 /* Makes key an HMAC key; takes a copy of secret. */
 extern bool lb_key_set_secret(LbKey *key, LbAlg alg, const uint8 *secret,
 							  int len);
+
+/*
+ * HMAC with SHA-256 from states that the key was digested into once; -1 when
+ * that way is closed here.  Writes 32 bytes; returns their number.
+ */
+extern int	lb_hmac_sha256(LbKey *key, const uint8 *data, size_t len, uint8 *mac);
+extern void lb_hmac_cleanse(LbKey *key);
 
 #endif							/* LABOS_KEY_INTERNAL_H */

@@ -39,6 +39,25 @@ static Entry entries[CACHE_SIZE];
 static uint64 clock_hand = 0;
 static MemoryContext cache_context = NULL;
 
+/* In a time that tells nothing about the bytes, eight at a time. */
+static bool
+same_bytes(const char *a, const char *b, int len)
+{
+	volatile uint64 difference = 0;
+	uint64		x,
+				y;
+
+	for (; len >= sizeof(x); a += sizeof(x), b += sizeof(x), len -= sizeof(x))
+	{
+		memcpy(&x, a, sizeof(x));
+		memcpy(&y, b, sizeof(y));
+		difference |= x ^ y;
+	}
+	for (; len > 0; len--)
+		difference |= (unsigned char) (*a++ ^ *b++);
+	return difference == 0;
+}
+
 static LbKey *
 cache_find(int kind, uint32 hash, const char *source, int len, Entry **found)
 {
@@ -48,7 +67,7 @@ cache_find(int kind, uint32 hash, const char *source, int len, Entry **found)
 
 		if (entry->key != NULL && entry->hash == hash && entry->len == len &&
 			entry->kind == kind &&
-			CRYPTO_memcmp(entry->source, source, len) == 0)
+			same_bytes(entry->source, source, len))
 		{
 			entry->used_at = ++clock_hand;
 			*found = entry;
@@ -126,7 +145,7 @@ lb_hmac_key_cached(LbAlg alg, const char *secret, int len)
 
 	/* A backend signs with one secret at a time: it need not be hashed. */
 	if (last != NULL && last->key != NULL && last->kind == (int) alg && last->len == len &&
-		CRYPTO_memcmp(last->source, secret, len) == 0)
+		same_bytes(last->source, secret, len))
 	{
 		last->used_at = ++clock_hand;
 		return last->key;

@@ -115,6 +115,13 @@ sign_mac(LbKey *key, const uint8 *data, size_t len, uint8 *signature)
 {
 	size_t		written;
 
+	if (key->alg == LB_ALG_HS256)
+	{
+		int			n = lb_hmac_sha256(key, data, len, signature);
+
+		if (n > 0)
+			return n;
+	}
 	if (!start_mac(key) ||
 		EVP_MAC_update(key->mac, data, len) != 1 ||
 		EVP_MAC_final(key->mac, signature, &written, LB_SIGNATURE_MAX) != 1)

@@ -66,7 +66,7 @@ SQL
   # The members of the extension too.
   members="select pg_describe_object(classid, objid, 0) from pg_depend where deptype = 'e' and refobjid = (select oid from pg_extension where extname = 'labos') order by 1"
   is "$old: the extension has the same members" "$(sql "$server" lab -c "$members")" "$(sql "$fresh" lab -c "$members")"
-  functions="select p.oid::regprocedure::text, md5(pg_get_functiondef(p.oid)), p.proacl from pg_proc p join pg_depend d on d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e' and d.refobjid = (select oid from pg_extension where extname = 'labos') where p.prokind in ('f', 'p') order by 1"
+  functions="select p.oid::regprocedure::text, md5(pg_get_functiondef(p.oid)), coalesce(p.proacl, acldefault('f', p.proowner)) from pg_proc p join pg_depend d on d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e' and d.refobjid = (select oid from pg_extension where extname = 'labos') where p.prokind in ('f', 'p') order by 1"
   is "$old: with the same definitions" "$(sql "$server" lab -c "$functions")" "$(sql "$fresh" lab -c "$functions")"
   pg_stop "$server" "$server/bin" immediate
 done
