@@ -206,6 +206,7 @@ async function goodArguments() {
     api_key_create: { name: 'k', scopes: ['sample:read'], expires_at: undefined, owner_id: undefined }, api_key_rotate: { id: mine('api_keys'), overlap_minutes: 5 }, api_key_revoke: { id: mine('api_keys') },
     oidc_provider_create: { name: 'i', issuer: 'https://other.example', client_id: 'c', jwks: idpKeys, email_domains: ['x.example'], algorithms: ['ES256'], default_role: 'viewer', installation: false },
     oidc_provider_update: { id: mine('oidc_providers'), jwks: idpKeys, email_domains: ['x.example'], algorithms: ['ES256'], default_role: 'viewer', version: undefined }, oidc_provider_delete: { id: mine('oidc_providers') },
+    webhook_create: { name: 'w', url: 'https://w.example/', events: ['user.created'], is_enabled: true }, webhook_update: { id: mine('webhooks'), url: 'https://w.example/', events: ['user.created'], version: undefined }, webhook_rotate_secret: { id: mine('webhooks') }, webhook_test: { id: mine('webhooks') }, webhook_delete: { id: mine('webhooks') },
     auth_oidc: { device_info: { name: 'x' } },
     auth_session_end: { id: one(`select id from lab_data.user_sessions where user_id = '${me}' limit 1`) ?? nowhere },
   };

@@ -19,6 +19,7 @@ export async function fill({ slug, admin, manager }) {
   const share = (kind, resource_id) => call('share_create', { kind, resource_id, to_org: slug, note: marker });
   await call('api_key_create', { name: 'robot', scopes: ['sample:read'] });
   await call('oidc_provider_create', { name: marker, issuer: 'https://idp.example', client_id: 'labos', jwks: { keys: [idpKey] }, algorithms: ['ES256'], email_domains: ['example.org'], default_role: 'viewer' });
+  if (room('/webhooks')) await call('webhook_create', { name: 'hook', url: `https://hook.example/${encodeURIComponent(marker)}`, events: ['user.created'] });
   if (room('/invitations')) await call('auth_invite', { email: 'invited@look-alike.example', role: 'helper', message: marker });
 
   if (room('/structures')) {

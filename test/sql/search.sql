@@ -18,6 +18,8 @@ insert into pg_temp.exempt values
   ('roles.description', 'some dozen rows'),
   ('api_keys.name', 'at most a hundred live ones of an owner'),
   ('api_keys.scopes', 'at most a hundred live ones of an owner'),
+  ('webhooks.name', 'at most twenty'),
+  ('webhooks.events', 'at most twenty'),
   ('oidc_providers.name', 'at most twenty'),
   ('oidc_providers.jwks', 'at most twenty'),
   ('oidc_providers.algorithms', 'at most twenty'),

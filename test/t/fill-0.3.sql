@@ -9,6 +9,7 @@ select lab.api_key_create('robot', '{sample:read}') is not null as api_key;
 select lab.oidc_provider_create('IdP', 'https://idp.example', 'labos',
   '{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "kid": "one", "alg": "EdDSA", "use": "sig"}]}',
   '{alpha.example}', '{EdDSA}', 'viewer') is not null as oidc_provider;
+select lab.webhook_create('Hook', 'https://hook.example/x', '{user.created,role.assigned}') is not null as webhook;
 insert into lab_private.oidc_links (provider_id, subject, user_id)
 select p.id, 'subject', '00000000-0000-7000-8000-0000000000a3' from lab_data.oidc_providers p;
 insert into lab_private.oidc_used (token_sha256, provider_id, expires_at)

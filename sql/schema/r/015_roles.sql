@@ -70,6 +70,10 @@ insert into lab_private.labos_seed values
   ('oidc_provider:create',   '{admin}',      'Set up identity providers (with *:*)'),
   ('oidc_provider:update',   '{admin}',      'Change identity providers (with *:*), disable them'),
   ('oidc_provider:delete',   '{admin}',      'Remove identity providers'),
+  ('webhook:read',           '{admin}',      'See webhooks'),
+  ('webhook:create',         '{admin}',      'Set up webhooks'),
+  ('webhook:update',         '{admin}',      'Change and test webhooks, replace their secrets'),
+  ('webhook:delete',         '{admin}',      'Remove webhooks'),
   -- audit
   ('audit:read',             '{technician}', 'Read the history of records'),
   ('audit:verify',           '{manager}',    'Seal and verify the audit trail'),

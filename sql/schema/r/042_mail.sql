@@ -51,7 +51,7 @@ $$;
 comment on function lab_private.outbox_add(text, text, text, uuid, uuid, jsonb) is
 $$Queues a mail or a webhook event for delivery
 
-channel mail: recipient is an address; webhook: payload holds url, secret and event, recipient says whose it is. The payload is sealed, it may hold a token, and is erased once delivered. Sent when the transaction commits.$$;
+channel mail: recipient is an address; webhook: recipient is the id of the webhook, payload holds event. The payload is sealed, it may hold a token, and is erased once delivered. Sent when the transaction commits.$$;
 
 -- what was asked for --------------------------------------------------------
 
@@ -134,6 +134,9 @@ begin
       sealed_payload = case when outbox_give_up.final or o.attempts >= 8 then null else o.sealed_payload end
   where o.id = outbox_give_up.id
   returning o.* into v_item;
+  if v_item.channel = 'webhook' then
+    perform lab_private.webhook_failed(v_item);
+  end if;
   if v_item.failed_at is not null then
     perform lab_private.access_log('delivery', 'failure', v_item.org_id, v_item.user_id, null,
       jsonb_build_object('outbox', v_item.id, 'template', v_item.template));
@@ -182,6 +185,12 @@ begin
       payload := convert_from(labos.secret_open(v_item.sealed_payload, 'outbox/' || v_item.id), 'UTF8')::jsonb;
       if v_item.channel = 'mail' then
         payload := payload || jsonb_strip_nulls(jsonb_build_object('app_url', v_settings.app_url, 'sender', v_settings.mail_sender));
+      else
+        payload := lab_private.webhook_payload(v_item, payload);
+        if payload is null then
+          delete from lab_private.outbox o where o.id = v_item.id;
+          continue;
+        end if;
       end if;
     exception when others then
       update lab_private.outbox o set attempts = o.attempts + 1 where o.id = coalesce(v_item.id, outbox_claim.id);
@@ -212,11 +221,17 @@ create or replace function lab_private.outbox_delivered(id uuid, worker text) re
   language plpgsql volatile security definer
   set search_path to pg_catalog, labos, pg_temp
 as $$
+declare
+  v_item lab_private.outbox;
 begin
   update lab_private.outbox o
   set delivered_at = clock_timestamp(), sealed_payload = null, claimed_until = null, last_error = null
-  where o.id = outbox_delivered.id and o.claimed_by = outbox_delivered.worker and o.delivered_at is null and o.failed_at is null;
-  return found;
+  where o.id = outbox_delivered.id and o.claimed_by = outbox_delivered.worker and o.delivered_at is null and o.failed_at is null
+  returning o.* into v_item;
+  if v_item.channel = 'webhook' then
+    perform lab_private.webhook_delivered(v_item);
+  end if;
+  return v_item.id is not null;
 end
 $$;
 comment on function lab_private.outbox_delivered(uuid, text) is
