@@ -263,7 +263,7 @@ create or replace function lab_private.accepted() returns jsonb
 as $$
 begin
   perform lab_private.respond(202);
-  return '{"status": "accepted"}';
+  return '{"status": "accepted"}'::jsonb;
 end
 $$;
 comment on function lab_private.accepted() is 'The one answer to whoever asks for a mail.';
@@ -310,7 +310,7 @@ begin
   update lab_data.users u set is_verified = true where u.id = v_token.user_id and not u.is_verified;
   perform lab_private.access_log('email_verification', 'success', v_token.org_id, v_token.user_id),
           lab_private.respond(200);
-  return '{"status": "ok"}';
+  return '{"status": "ok"}'::jsonb;
 end
 $$;
 comment on function lab.auth_verify_email(token text) is

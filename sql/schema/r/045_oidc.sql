@@ -40,7 +40,7 @@ as $$
 declare
   v_rsa  text[] := array(select a from unnest(algorithms) a where a ~ '^[RP]S');
   v_jwk  jsonb;
-  v_keys jsonb := '[]';
+  v_keys jsonb := '[]'::jsonb;
 begin
   if oidc_keys.jwks is null or jsonb_typeof(oidc_keys.jwks) <> 'object' or jsonb_typeof(oidc_keys.jwks -> 'keys') is distinct from 'array'
      or jsonb_array_length(oidc_keys.jwks -> 'keys') not between 1 and 20 or pg_column_size(oidc_keys.jwks) > 65536 then
