@@ -52,7 +52,8 @@ static const char *const families[] = {
 /* Names that are too common: only before an opening parenthesis. */
 static const char *const functions[] = {
 	"login", "sign", "verify", "algorithm_sign", "set_config", "bootstrap", "user_create", "organization_create", "sign_in", "check_password",
-	"find_user", "refresh_rotate", "outbox_add", "private_jwk",
+	"find_user", "refresh_rotate", "refresh_successor", "outbox_add", "private_jwk", "backup_code_digest", "bcrypt", "hotp", "check_code",
+	"device_find", "invitation_by_token", "reauthenticate", "signed_in", "token_answer", "user_add",
 };
 
 static bool

@@ -17,6 +17,21 @@ ok "a server that logs everything starts" bin/server up
 . "$LABOS_STATE/env"
 psql=$LABOS_BIN/psql
 "$psql" -X -q -c 'create extension pg_stat_statements' >/dev/null
+# Every function that is given a secret has a name that the scrubbing knows. Not secrets: codes of errors and of labels, the
+# name of a limit.
+names() { sed -n "/ $1\[\] = {/,/^};/p" src/identity/log_scrub.c | grep -oE '"[a-z_]+"' | tr -d '"' | paste -sd, -; }
+unknown=$("$psql" -X -A -t -v families="{$(names families)}" -v functions="{$(names functions)}" -f - <<'SQL'
+select p.oid::regprocedure
+from pg_proc p
+where p.pronamespace in ('lab'::regnamespace, 'labos'::regnamespace, 'lab_private'::regnamespace)
+  and (p.proargnames)[1:p.pronargs] && '{password,token,secret,key,code,challenge,current,new,refresh_token,id_token,device_token,client_secret}'
+  and p.oid::regprocedure::text !~ '^(labos\.(throttle|labcode_valid)|lab_private\.(problem|refuse_run|dataset_refuse|gs1_valid))\('
+  and p.proname <> all (:'functions'::text[])
+  and not exists (select from unnest(:'families'::text[]) f where starts_with(p.proname, f));
+SQL
+)
+like "the lists of names are read" "$(names families) $(names functions)" 'auth_.* .*,check_password'
+is "every function that is given a secret is known to the scrubbing" "$unknown" ''
 out=$(scratch_dir canary)
 scratch+=("$out")
 chmod 700 "$out"

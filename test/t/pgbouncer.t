@@ -97,5 +97,12 @@ is "A103 a session that is ended between two transactions is nobody" "$(curl -s 
   first "begin; $(login ann) rollback; $look" | grep -c 'token is not valid')" 2001
 like "A104 the acting organisation is not left behind" "$(first "select set_config('labos.acting_org', '$(super -c "select id from lab_data.organizations where slug = 'bob'")', false);"; second "$look")" "nothing"
 is "A105 a hundred turns of two people never mix" "$(for _ in $(seq 50); do second "begin; $(login bob) select name from lab.samples; commit;"; second "$look"; done | sort | uniq -c | sed 's/^ *//')" $'50 nothing\n50 sample of bob\n100 t'
+# By an API key: the session is the key's, with its scopes, for one transaction.
+key=$(curl -s -X POST "$LABOS_URL/rpc/api_key_create" -H "Authorization: Bearer ${token[bob]}" -H 'Content-Type: application/json' -d '{"name": "pool", "scopes": ["sample:read"]}' | sed 's/.*"key" *: *"\([^"]*\)".*/\1/')
+is "A149 a login by key does not reach the next client" "$(first "begin; select labos.login('$key') is not null; select name from lab.samples; commit;"; second "$look")" $'t\nsample of bob\n'"$nothing"
+like "A150 nor do a key's scopes widen by who was there before, or by settings" "$(first "begin; $(login bob) commit;" >/dev/null; second "begin; select labos.login('$key') is not null; set local labos.acting_org = ''; insert into lab.samples (name) values ('by key'); rollback;")" '^t
+.*(permission|42501|denied|policy)'
+id_of_bob=$(super -c "select id from lab_data.organizations where slug = 'bob'")
+like "A151 one who belongs elsewhere acts for nobody by labos.acting_org" "$(second "begin; select set_config('labos.acting_org', '$id_of_bob', true) is null; $look rollback;")" 'nothing|not a member|permission denied'
 exec {in1}>&- {in2}>&-
 done_testing
