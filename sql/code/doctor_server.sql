@@ -20,6 +20,7 @@ declare
   v_symmetric text;
   v_hba       text;
   v_proxies   integer;
+  v_outbox    text;
 begin
   -- What asks the deployed schema.
   if to_regclass('lab_private.audit_gen') is not null then
@@ -46,6 +47,20 @@ begin
       from lab_private.db_logins l left join pg_roles r on r.rolname = l.rolname
       -- The role that asks may be mapped for a test.
       where r.oid is null or (r.rolsuper or r.rolbypassrls or pg_has_role(r.oid, to_regrole('lab_owner'), 'member')) and l.rolname <> session_user$q$ into v_logins;
+  end if;
+  if to_regclass('lab_private.outbox') is not null then
+    execute $q$
+      select nullif(concat_ws(', ',
+          nullif(count(*) filter (where o.failed_at is null and o.created_at < now() - interval '1 hour'), 0) || ' not delivered for an hour',
+          nullif(count(*) filter (where o.failed_at is not null), 0) || ' given up'), '')
+      from lab_private.outbox o where o.delivered_at is null$q$ into v_outbox;
+    begin
+      execute $q$
+        select count(labos.secret_open(o.sealed_payload, 'outbox/' || o.id))
+        from lab_private.outbox o where o.delivered_at is null and o.failed_at is null$q$;
+    exception when others then
+      v_outbox := concat_ws(', ', v_outbox, 'sealed: ' || sqlerrm);
+    end;
   end if;
   begin
     select string_agg(coalesce(h.error, concat_ws(' ', h.type, array_to_string(h.database, ','), array_to_string(h.user_name, ','), h.address, h.auth_method)) || ' (line ' || h.line_number || ')',
@@ -184,6 +199,9 @@ begin
     select 42, 'warning', 'all sessions count together',
       case when not (select s.shared from labos.throttle_state() s) then 'labos is not in shared_preload_libraries: each session counts attempts and requests for itself' end,
       'ALTER SYSTEM SET shared_preload_libraries = ''labos'' (with what stands there already), then restart the server'
+    union all
+    select 50, 'warning', 'mails and events are delivered', v_outbox,
+      'Is bin/deliver running, with a server that takes its mails? SELECT template, attempts, last_error FROM lab_private.outbox WHERE delivered_at IS NULL;'
     union all
     select 43, 'warning', 'limits per address hold over HTTP',
       case when coalesce(btrim(v_gateways), '') <> '' and v_proxies = 0 then 'trusted_proxies is 0: the addresses of HTTP clients are not known' end,

@@ -87,6 +87,11 @@ select * from pg_temp.found($d$grant create on schema public to public$d$);
 -- Keys.
 select * from pg_temp.found($d$update lab_private.identity_settings set bootstrapped_at = now(); update lab_private.signing_keys set retired_at = not_before + interval '1 second', not_before = not_before - interval '1 hour'$d$);
 select * from pg_temp.found($d$select lab_private.signing_key_add('HS256', now())$d$);
+-- What waits to be told: for an hour, given up, or sealed with another key.
+select * from pg_temp.found($d$select lab_private.outbox_add('mail', 'lockout', 'x@y.test'); update lab_private.outbox set created_at = now() - interval '2 hours'$d$);
+select * from pg_temp.found($d$select lab_private.outbox_add('mail', 'lockout', 'x@y.test'); update lab_private.outbox set failed_at = now(), sealed_payload = null$d$);
+select * from pg_temp.found($d$select lab_private.outbox_add('mail', 'lockout', 'x@y.test'); update lab_private.outbox set sealed_payload = '\x0102'$d$);
+select * from pg_temp.found($d$select lab_private.outbox_add('mail', 'lockout', 'x@y.test')$d$);
 -- Settings that only a running server shows.
 set log_parameter_max_length_on_error = 100; select d.name, d.found from labos.doctor() d where not d.ok and d.name like 'parameters%'; reset log_parameter_max_length_on_error;
 set log_statement = 'mod'; select d.name, d.found from labos.doctor() d where not d.ok and d.name like 'parameters%'; reset log_statement;

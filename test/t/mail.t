@@ -104,13 +104,57 @@ like "with its text" "$taken" '^At 2026-01-02 03:04 UTC the password of your acc
 is "a mailbox that is refused is given up, one that is busy is tried again" "$(ask "select string_agg(split_part(recipient, '@', 1) || ' ' || case when delivered_at is not null then 'delivered' when failed_at is not null then 'failed' else 'waits' end, ', ' order by recipient) from lab_private.outbox")" \
   'ada delivered, later-on waits, no-body failed'
 is "half a minute later" "$(ask "select round(extract(epoch from available_at - now()) / 10) * 10 in (20, 30) from lab_private.outbox where recipient like 'later%'")" t
-ask "update lab_private.outbox set available_at = now()" >/dev/null
+# The server dies in the middle of a message: it was not taken, and is sent again.
+ask "select lab_private.outbox_add('mail', 'password_changed', 'die-soon@lab.test', payload => '{\"at\": \"2026-01-02T03:04:05Z\"}')" >/dev/null
+deliver --once >/dev/null 2>&1
+is "what the server did not take waits" "$(ask "select attempts, delivered_at is null and failed_at is null, claimed_by is null, last_error is not null from lab_private.outbox where recipient like 'die%'") $(as_pg ls "$out/smtp" | wc -l)" '1|t|t|t 1'
+ask "update lab_private.outbox set available_at = now() where recipient like 'later%'" >/dev/null
 like "without a server it is tried again, too" "$(smtp_url=smtp://127.0.0.1:1 deliver --once 2>&1)" 'attempt 2 failed: curl'
 kill "$smtp_pid" 2>/dev/null
 kill "$(pgrep -P "$smtp_pid" -f smtp.mjs)" 2>/dev/null
 
-# As a service --------------------------------------------------------------------
+# When things fail --------------------------------------------------------------------
 smtp_url=''
+ask 'truncate lab_private.outbox'
+as_pg sh -c "rm -f '$out'/*.eml"
+# Two workers share the work: each mail is somebody's.
+ask "select lab_private.outbox_add('mail', 'lockout', 'two-' || i || '@lab.test', payload => '{\"at\": \"2026-01-02T03:04:05Z\"}') from generate_series(1, 40) i" >/dev/null
+deliver --once --worker one --dir "$out" >"$server/one.log" 2>&1 &
+one=$!
+deliver --once --worker two --dir "$out" >"$server/two.log" 2>&1
+wait "$one"
+is "two workers deliver each mail once" "$(cat "$server/one.log" "$server/two.log" | grep -c ' delivered$') $(as_pg ls "$out" | grep -c eml) $(ask 'select count(*) from lab_private.outbox where attempts = 1 and delivered_at is not null')" '40 40 40'
+as_pg sh -c "rm -f '$out'/*.eml"
+# The connection is lost while a mail is sent: the worker cannot say so, and after the lease it goes out again, as the same message.
+cat >"$here/sendmail" <<SH
+#!/bin/sh
+cat >"$out/sent.\$\$"
+[ -e "$out/once" ] || { : >"$out/once"; "$server/bin/psql" -X -q -h "$server" -p 5432 -U postgres -d lab -c "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'courier'" >/dev/null; }
+SH
+chmod 755 "$here/sendmail"
+by_program() { as_pg env LABOS_PSQL="$server/bin/psql" PGHOST="$server" PGPORT=5432 PGUSER=courier PGDATABASE=lab PGCLIENTENCODING=LATIN1 LABOS_SENDMAIL="$here/sendmail" node "$here/bin/deliver" --once; }
+ask 'truncate lab_private.outbox'
+ask "select lab_private.outbox_add('mail', 'invitation', 'lost@lab.test', payload => '{\"role\": \"Müller €\", \"token\": \"T\", \"organization\": \"L\", \"inviter\": \"I\", \"expires_at\": \"2026-01-02T03:04:05Z\"}')" >/dev/null
+log=$(by_program 2>&1)
+status=$?
+like "a lost connection ends a worker that runs once, with an error" "$status $log" '^1 .*'
+is "what it had sent is still claimed" "$(ask "select claimed_by is not null, delivered_at is null, available_at > now() + interval '5 minutes' from lab_private.outbox")" 't|t|t'
+ask "update lab_private.outbox set available_at = now()" >/dev/null
+by_program >/dev/null 2>&1
+is "it is sent again as the same message" "$(as_pg sh -c "cat '$out'/sent.*" | grep -c '^Message-ID') $(as_pg sh -c "cat '$out'/sent.*" | grep '^Message-ID' | sort -u | wc -l) $(ask 'select delivered_at is not null from lab_private.outbox')" '2 1 t'
+is "its letters are right whatever PGCLIENTENCODING says" "$(as_pg sh -c "cat '$out'/sent.*" | sed '1,/^$/d' | base64 -di 2>/dev/null | grep -c 'Müller €')" 1
+as_pg sh -c "rm -f '$out'/sent.* '$out/once'"
+# Ten megabytes are refused where they come from, what is just shorter becomes a mail of ordinary size; what is no text at all harms no other.
+ask 'truncate lab_private.outbox'
+ask "select lab_private.outbox_add('mail', 'invitation', 'big@lab.test', payload => jsonb_build_object('message', repeat('x', 1000000), 'role', 'R', 'token', 'T'))" >/dev/null
+like "a payload of ten megabytes is refused" "$(ask "select lab_private.outbox_add('mail', 'invitation', 'big@lab.test', payload => jsonb_build_object('message', repeat('x', 10000000)))" 2>&1)" 'longer than 1048576 bytes'
+ask "insert into lab_private.outbox (channel, template, recipient) values ('mail', 'lockout', 'bytes@lab.test'); update lab_private.outbox set sealed_payload = labos.secret_seal('\\xfffe00', 'outbox/' || id) where sealed_payload is null" >/dev/null
+deliver --once --dir "$out" >/dev/null 2>&1
+is "a value of one megabyte is cut, what is not UTF-8 waits" "$(as_pg sh -c "cat '$out'/*.eml | wc -c" | awk '{print ($1 > 2000 && $1 < 5000)}') $(ask "select string_agg(split_part(recipient, '@', 1) || ' ' || (delivered_at is not null)::text || ' ' || coalesce(left(last_error, 5), ''), ', ' order by recipient) from lab_private.outbox")" '1 big true , bytes false 22021'
+as_pg sh -c "rm -f '$out'/*.eml"
+ask 'truncate lab_private.outbox'
+
+# As a service --------------------------------------------------------------------
 deliver --every 0.2 --dir "$out" >"$server/service.log" 2>&1 &
 service=$!
 ask "select lab_private.outbox_add('mail', 'lockout', 'later@lab.test', payload => '{\"at\": \"2026-01-02T03:04:05Z\"}')" >/dev/null

@@ -1,5 +1,6 @@
 // A mail server for tests: takes mail on a free port of loopback, writes each message with its envelope to DIR, and
-// prints the port. An address that begins with no- is refused for good, one that begins with later- for now.
+// prints the port. An address that begins with no- is refused for good, one that begins with later- for now;
+// at one that begins with die- the server dies in the middle of the message.
 //   node test/t/smtp.mjs DIR
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -19,7 +20,8 @@ createServer((socket) => {
     rest = lines.pop()
     for (const line of lines) {
       if (data) {
-        if (line === '.') {
+        if (line === '.' && /<die-/.test(envelope.join())) socket.destroy()
+        else if (line === '.') {
           writeFileSync(`${dir}/${String(++n).padStart(3, '0')}.txt`, [...envelope, '', ...data].join('\n') + '\n')
           data = null
           envelope = []
@@ -30,7 +32,11 @@ createServer((socket) => {
       else if (/^RCPT TO:<no-/i.test(line)) say('550 no such mailbox')
       else if (/^RCPT TO:<later-/i.test(line)) say('451 try again later')
       else if (/^RCPT TO:/i.test(line)) { envelope.push(line); say('250 ok') }
-      else if (/^DATA$/i.test(line)) { data = []; say('354 go on') }
+      else if (/^DATA$/i.test(line)) {
+        data = []
+        say('354 go on')
+        if (/<die-/.test(envelope.join())) setTimeout(() => socket.destroy(), 50)
+      }
       else if (/^QUIT/i.test(line)) { say('221 bye'); socket.end() }
       else say('250 ok')
     }
