@@ -232,3 +232,22 @@ test('hostile arguments are refused well', async () => {
   }
   assert.ok(url);
 });
+
+test('another address asks for the second factor, too; P61: so does signing in after a new password by mail', async () => {
+  const who = await enrolled('eml', 'scientist');
+  const half = await challenge(who);
+  const token = (await call('auth_mfa_verify', { challenge: half, code: totp(who.secret) })).json.access_token;
+  rewind(who.id);
+  const change = (more) => call('auth_email_change', { password: first, new_email: `eml2@mfa-${tag}.test`, ...more }, token);
+  const without = await change({});
+  assert.deepEqual([without.status, code(without)], [400, 'missing_argument']);
+  const bad = await change({ code: wrong(who.secret) });
+  assert.deepEqual([bad.status, code(bad)], [403, 'wrong_code']);
+  assert.equal((await change({ code: who.backup[0] })).status, 202);
+  const used = await change({ code: who.backup[0] });
+  assert.deepEqual([used.status, code(used)], [403, 'wrong_code'], 'a backup code is used once');
+  const reset = one(`select lab_private.one_time_token_make('password_reset', u.id, '10 min', null, u.email::text) as token from lab_data.users u where u.id = '${who.id}'`);
+  assert.equal((await call('auth_password_reset', { token: reset, new: 'Better-Horse-8' })).status, 200);
+  const again = await login(who.name, 'Better-Horse-8');
+  assert.deepEqual([again.status, again.json.mfa_required, 'access_token' in again.json], [200, true, false]);
+});
