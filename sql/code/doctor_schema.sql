@@ -40,7 +40,11 @@ begin
           -- A guest's names the organisation and the shared row, and is for guests only.
           or (p.polroles && array[coalesce(to_regrole('lab_guest'), 0)::oid]) <>
              (coalesce(pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
-                ~ '^\(\(org_id = labos\.guest_org_for\([^()]*\)\) AND \(([a-z_]+) = labos\.shared_row\([^(),]*, [^(),]*, \1, [^()]*\)\)\)$')
+                ~ '^\(\(org_id = labos\.guest_org_for\([^()]*\)\) AND \(([a-z_]+) = labos\.shared_row\([^(),]*, [^(),]*, \1, [^()]*\)\)( AND \(deleted_at IS NULL\))?\)$')
+          -- What is marked deleted is nobody's.
+          or (p.polname <> 'owner_all' and p.polcmd <> 'a' and t.nspname = 'lab_data'
+              and exists (select from pg_attribute a where a.attrelid = t.oid and a.attname = 'deleted_at' and not a.attisdropped)
+              and coalesce(pg_get_expr(p.polqual, p.polrelid), '') !~ ' AND \(deleted_at IS NULL\)\)$')
           or (p.polname = 'owner_all' and array(select r.rolname from pg_roles r where r.oid = any (p.polroles)) <> '{lab_owner}'::name[])),
       'CALL labos.protect(…): one permissive policy a verb, org_id = labos.org_for(permission)'
     union all

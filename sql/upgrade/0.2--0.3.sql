@@ -96,6 +96,9 @@ declare
   v_check  text;
   v_shared text := format('%L, %I, %s', kind, kind_id, coalesce(quote_ident(kind_project), 'null'));
   v_owner  name := (select pg_get_userbyid(c.relowner) from pg_class c where c.oid = "table");
+  -- What is marked deleted is seen by definer functions only, whoever asks for the table itself.
+  v_live   text := case when exists (select from pg_attribute a where a.attrelid = "table" and a.attname = 'deleted_at' and not a.attisdropped)
+                        then ' and deleted_at is null' else '' end;
   v_old    name;
 begin
   if prefix is null or prefix !~ '^[a-z][a-z_]*$' then
@@ -125,8 +128,10 @@ begin
     if owner is not null then
       v_using := v_using || format(' and %1$I operator(labos.===) labos.owner_for(%2$L, %1$I%3$s)', owner, prefix || ':' || v_action || '_any',
                                    case when kind is not null then format(', %L, %I', kind, kind_id) else '' end);
-      v_check := case v_verb when 'insert' then v_check || format(' and %I = labos.user_id()', owner) else v_using end;
+      v_check := v_check || format(' and %I = labos.user_id()', owner);
     end if;
+    v_using := v_using || v_live;
+    v_check := case v_verb when 'insert' then v_check else v_using end;
     execute format('create policy %I on %s for %s to lab_user %s %s', v_verb || '_own_org', "table", v_verb,
       case when v_verb <> 'insert' then 'using (' || v_using || ')' else '' end,
       case when v_verb in ('insert', 'update') then 'with check (' || v_check || ')' else '' end);
@@ -142,7 +147,7 @@ begin
     v_action := quote_literal(prefix || ':' || v_action);
     v_using := format('org_id = labos.guest_org_for(%s) and ', v_action)
       || case v_verb when 'insert' then format('%1$I = labos.shared_row(%2$s, ''project'', %1$I, null)', kind_project, v_action)
-                     else format('%I = labos.shared_row(%s, %s)', kind_id, v_action, v_shared) end;
+                     else format('%I = labos.shared_row(%s, %s)', kind_id, v_action, v_shared) || v_live end;
     execute format('create policy %I on %s for %s to lab_guest %s %s', v_verb || '_shared', "table", v_verb,
       case when v_verb <> 'insert' then 'using (' || v_using || ')' else '' end,
       case when v_verb <> 'select' then 'with check (' || v_using || ')' else '' end);
@@ -154,6 +159,9 @@ $$Gives a tenant table its row security in the canonical shape (idempotent)
 
 Enables and forces row security; one permissive policy per verb comparing org_id with labos.org_for('prefix:read|create|update|delete'); owner: a column that must be the caller's unless they hold 'prefix:read_any' (update_any, delete_any); and owner_all for the table's owner. kind: what a share of it is called; kind_id: the column with the id of that kind (a child names its parent's). With owner, a share makes the row visible, one of level write changeable. guest_verbs: policies of lab_guest, for rows that are shared or whose kind_project is; an insert into a shared project only. Grants are made by labos.expose.$$;
 comment on function labos.pre_request() is 'PostgREST''s db-pre-request: refuses too many requests (PT429 rate_limited) and a token whose session, user or membership has ended (PT401 token_rejected); writes noted refusals into the access log.';
+Enables and forces row security; one permissive policy per verb comparing org_id with labos.org_for('prefix:read|create|update|delete'); owner: a column that must be the caller's unless they hold 'prefix:read_any' (update_any, delete_any); and owner_all for the table's owner. Grants are made by labos.expose.$$;
+comment on function labos.pre_request() is 'PostgREST''s db-pre-request: refuses too many requests (PT429 rate_limited) and a token whose session, user or membership has ended (PT401 token_rejected); writes noted refusals into the access log.';
+Enables and forces row security; one permissive policy per verb comparing org_id with labos.org_for('prefix:read|create|update|delete'); owner: a column that must be the caller's unless they hold 'prefix:read_any' (update_any, delete_any); and owner_all for the table's owner. Where the table has deleted_at, deleted rows are nobody's to read, change or delete but the owner's. kind: what a share of it is called; kind_id: the column with the id of that kind (a child names its parent's). With owner, a share makes the row visible, one of level write changeable. guest_verbs: policies of lab_guest, for rows that are shared or whose kind_project is; an insert into a shared project only. Grants are made by labos.expose.$$;
 revoke all on procedure labos.protect(regclass, text, text[], name, text, name, name, text[]) from public;
 
 create procedure labos.expose(

@@ -141,11 +141,11 @@ create function pg_temp.faults() returns table (rule text, object text) language
         -- A guest's: what is shared, by the same permission and column on both sides.
         when p.polroles = array['lab_guest'::regrole::oid] then e.expression !~ (
           '^\(\(org_id = labos\.guest_org_for\((''[a-z_]+:(read|create|update)''::text)\)\) AND '
-          '\(([a-z_]+) = labos\.shared_row\(\1, ''[a-z_]+''::text, \3, (project_id|NULL::uuid)\)\)\)$')
+          '\(([a-z_]+) = labos\.shared_row\(\1, ''[a-z_]+''::text, \3, (project_id|NULL::uuid)\)\)( AND \(deleted_at IS NULL\))?\)$')
         when p.polroles <> array['lab_user'::regrole::oid] then true
         else e.expression !~ (
           '^\(*org_id = labos\.org_for\(''[a-z_]+:[a-z_]+''::text\)\)*'
-          '( AND \(owner_id (OPERATOR\(labos\.===\) labos\.owner_for\(''[a-z_]+:[a-z_]+''::text, owner_id(, ''[a-z_]+''::text, ([a-z]+_)*id)?\)|= labos\.user_id\(\))\)*)?$') end
+          '( AND \(owner_id (OPERATOR\(labos\.===\) labos\.owner_for\(''[a-z_]+:[a-z_]+''::text, owner_id(, ''[a-z_]+''::text, ([a-z]+_)*id)?\)|= labos\.user_id\(\))\)*)?( AND \(deleted_at IS NULL\)\)*)?$') end
     -- Reading needs the permission to read, and so on.
     union all
     select 'policy verb', t.name, format('%s: %s', p.polname, e.expression)
@@ -160,6 +160,14 @@ create function pg_temp.faults() returns table (rule text, object text) language
     join pg_attribute a on a.attrelid = t.oid and not a.attisdropped and (a.attname = 'owner_id' or a.attname = 'user_id' and t.name = 'lab_data.user_sessions')
     join pg_policy p on p.polrelid = t.oid and p.polroles = array['lab_user'::regrole::oid] and p.polcmd in ('r', 'w', 'd')
     where pg_get_expr(p.polqual, t.oid) !~ ('\m' || a.attname || '\M')
+    -- What is marked deleted is neither read nor changed, by the view or by the table.
+    union all
+    select 'policy live', t.name, format('%s: %s', p.polname, e.expression)
+    from pg_temp.tables() t
+    join pg_attribute a on a.attrelid = t.oid and a.attname = 'deleted_at' and not a.attisdropped
+    join pg_policy p on p.polrelid = t.oid and p.polname <> 'owner_all' and p.polcmd <> 'a'
+    cross join lateral (values (pg_get_expr(p.polqual, t.oid)), (pg_get_expr(p.polwithcheck, t.oid))) e(expression)
+    where e.expression !~ ' AND \(deleted_at IS NULL\)\)$'
     union all
     select 'policy for everybody', t.name, p.polname::text
     from pg_temp.tables() t join pg_policy p on p.polrelid = t.oid where 0 = any (p.polroles)
@@ -390,7 +398,7 @@ order by 1, 2;
 begin;
 create type lab_data.bad_state as enum ('on');
 create table lab_data.bad_global (id uuid, at timestamp, state lab_data.bad_state);
-create table lab_data.bad_parents (id uuid, org_id uuid, version integer, constraint bad_parents_pkey primary key (id));
+create table lab_data.bad_parents (id uuid, org_id uuid, version integer, deleted_at timestamptz, constraint bad_parents_pkey primary key (id));
 create table lab_data.bad_children (id uuid, org_id uuid not null, parent_id uuid,
   constraint bad_children_pkey primary key (org_id, id),
   constraint bad_children_parent_id_fkey foreign key (parent_id) references lab_data.bad_parents (id) on delete set null);
@@ -399,6 +407,7 @@ alter table lab_data.bad_children force row level security;
 create policy some_rows on lab_data.bad_children for select to lab_user using (org_id = labos.org_id() or parent_id is null);
 create policy select_own_org on lab_data.bad_children as restrictive for select using (true);
 create policy owner_all on lab_data.bad_children to lab_user using (true) with check (true);
+create policy select_own_org on lab_data.bad_parents for select to lab_user using (org_id = labos.org_for('bad:read'));
 grant select, insert (id), truncate on lab_data.bad_children to lab_user;
 grant select on lab_data.bad_children to lab_anon, public;
 create function lab_private.bad_touch() returns trigger language plpgsql as 'begin return new; end';

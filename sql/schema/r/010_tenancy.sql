@@ -292,10 +292,10 @@ declare
 begin
   for v_policy in
     select t.name::regclass as name, t.for_select, t.for_update from (values
-      ('lab_data.organizations',    $p$id = labos.org_for('organization:read')$p$, $p$id = labos.org_for('organization:update')$p$),
-      ('lab_data.users',            $p$id = labos.user_for('user:read', id)$p$, null),
+      ('lab_data.organizations',    $p$id = labos.org_for('organization:read') and deleted_at is null$p$, $p$id = labos.org_for('organization:update') and deleted_at is null$p$),
+      ('lab_data.users',            $p$id = labos.user_for('user:read', id) and deleted_at is null$p$, null),
       ('lab_data.permissions',      $p$labos.has_permission('role:read')$p$, null),
-      ('lab_data.roles',            $p$coalesce(org_id, labos.org_for('role:read')) = labos.org_for('role:read')$p$, null),
+      ('lab_data.roles',            $p$coalesce(org_id, labos.org_for('role:read')) = labos.org_for('role:read') and deleted_at is null$p$, null),
       ('lab_data.role_permissions', $p$coalesce(org_id, labos.org_for('role:read')) = labos.org_for('role:read')$p$, null),
       ('lab_private.rbac_epoch', null, null),
       ('lab_private.db_logins', null, null),

@@ -48,7 +48,7 @@ call labos.expose('projects',
 call labos.protect('lab_data.project_members', 'project', verbs => '{select}');
 create policy insert_own_org on lab_data.project_members for insert to lab_user with check (org_id = labos.org_for('project:manage'));
 create policy update_own_org on lab_data.project_members for update to lab_user
-  using (org_id = labos.org_for('project:manage')) with check (org_id = labos.org_for('project:manage'));
+  using (org_id = labos.org_for('project:manage') and deleted_at is null) with check (org_id = labos.org_for('project:manage') and deleted_at is null);
 call labos.expose('project_members',
   insert_columns => '{id,project_id,user_id,role}', update_columns => '{role,version}',
   deletable => true, prefix => 'project');
