@@ -45,6 +45,7 @@ export const endpoints = [
   ['more', 'user service: deactivate', 'POST /rpc/user_deactivate', { id: '$user' }, 'admin', 'user:update', [200, 403, 404, 401], {}],
   ['more', 'user service: activate', 'POST /rpc/user_activate', { id: '$user' }, 'admin', 'user:update', [200, 403, 404, 401], {}],
   ['more', 'user service: unlock', 'POST /rpc/user_unlock', { id: '$user' }, 'admin', 'user:update', [200, 403, 404, 401], {}],
+  ['more', 'user service: password reset', 'POST /rpc/user_password_reset', { id: '$user' }, 'admin', 'user:update', [202, 403, 404, 401], {}],
   ['more', 'user service: delete', 'POST /rpc/user_delete', { id: '$user' }, 'admin', 'user:delete', [200, 403, 404, 401], {}],
   ['more', 'user service: restore', 'POST /rpc/user_restore', { id: '$deleted' }, 'admin', 'user:restore', [200, 403, 404, 401], {}],
   ['more', 'user_role service: assign', 'POST /rpc/role_assign', { user_id: '$user', role: 'viewer' }, 'admin', 'role:assign', [200, 403, 404, 401], {}],

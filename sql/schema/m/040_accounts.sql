@@ -58,17 +58,20 @@ alter table lab_private.identity_settings
   add column invitation_days      integer not null default 7,
   add column challenge_seconds    integer not null default 300,
   add column device_days          integer not null default 180,
+  add column initial_password_days integer not null default 7,
   add constraint identity_settings_app_url_check check (length(app_url) <= 500 and app_url ~ '^https?://[^\s?#]+$'),
   add constraint identity_settings_mail_sender_check check (length(mail_sender) <= 254 and mail_sender !~ '[[:cntrl:]]'),
   add constraint identity_settings_reset_minutes_check check (reset_minutes between 1 and 60),
   add constraint identity_settings_verification_minutes_check check (verification_minutes between 5 and 10080),
   add constraint identity_settings_invitation_days_check check (invitation_days between 1 and 30),
   add constraint identity_settings_challenge_seconds_check check (challenge_seconds between 60 and 900),
-  add constraint identity_settings_device_days_check check (device_days between 1 and 730);
+  add constraint identity_settings_device_days_check check (device_days between 1 and 730),
+  add constraint identity_settings_initial_password_days_check check (initial_password_days between 1 and 90);
 comment on column lab_private.identity_settings.app_url is 'Where the application stands; links in mails begin with it. Without one a mail carries the token alone.';
 comment on column lab_private.identity_settings.mail_sender is 'From address of mails; the delivery worker has a default of its own.';
 comment on column lab_private.identity_settings.reset_minutes is 'How long a password reset token lives.';
 comment on column lab_private.identity_settings.challenge_seconds is 'How long the second step of a sign-in may take.';
+comment on column lab_private.identity_settings.initial_password_days is 'How long a password that user_create made signs in, unless it is changed before (ASVS 6.4.1).';
 comment on column lab_private.identity_settings.device_days is 'How long a device that has signed in is known; a known device signs in although the account is locked for others (P54).';
 
 -- use_guard -----------------------------------------------------------------

@@ -265,7 +265,11 @@ begin
   if v_check.matched then
     v_check.reason := case when not v_user.is_active then 'disabled'
                            when not v_user.is_verified then 'unverified'
-                           when v_org is null then 'no_membership' end;
+                           when v_org is null then 'no_membership'
+                           -- Made for somebody and never taken over by them: whoever found it later is not them.
+                           when exists (select from lab_private.credentials c, lab_private.identity_settings s
+                                        where c.user_id = v_user.id and c.must_change
+                                          and c.changed_at + make_interval(days => s.initial_password_days) <= clock_timestamp()) then 'initial_password_expired' end;
   end if;
   if v_check.reason is null then
     -- A device lifts its own lock, not that of the account.

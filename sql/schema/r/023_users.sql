@@ -332,7 +332,7 @@ $$;
 comment on function lab.user_create(text, text, text, text[], text, text, text, boolean, boolean) is
 $$Create a user
 
-A verified member of the caller's organisation with these roles and without a password: the person sets one by auth_password_forgot, or signs in by an identity provider. initial_password: a random one is returned, once, to be handed over and changed at the first sign-in. is_machine: an account that signs in by API keys only; it needs no e-mail address. Errors: 400 `invalid_email`, `invalid_username`, `invalid_name`, 403 without `user:create` or (with roles) `role:assign`, `permission_escalation`, `interactive_session_required`, 404 `role_not_found`, 409 `email_taken`, `username_taken`, `machine_account`.$$;
+A verified member of the caller's organisation with these roles and without a password: the person sets one by auth_password_forgot, or signs in by an identity provider. initial_password: a random one is returned, once, to be handed over and changed at the first sign-in; unchanged it signs in for seven days (`initial_password_days`), then user_password_reset sends a mail. is_machine: an account that signs in by API keys only; it needs no e-mail address. Errors: 400 `invalid_email`, `invalid_username`, `invalid_name`, 403 without `user:create` or (with roles) `role:assign`, `permission_escalation`, `interactive_session_required`, 404 `role_not_found`, 409 `email_taken`, `username_taken`, `machine_account`.$$;
 
 -- machine accounts ------------------------------------------------------------
 

@@ -191,7 +191,7 @@ as $$
 declare
   v_user    uuid := lab_private.require_superuser();
   v_known   text[] := array['issuer', 'audience', 'registration', 'registration_org_id', 'max_failed_logins', 'lock_seconds',
-                            'refresh_grace_seconds', 'key_lead_seconds', 'session_days', 'trusted_proxies', 'api_key_days', 'api_key_max_days'];
+                            'refresh_grace_seconds', 'key_lead_seconds', 'session_days', 'trusted_proxies', 'api_key_days', 'api_key_max_days', 'initial_password_days'];
   v_unknown text[];
 begin
   perform lab_private.require_writable();
@@ -206,10 +206,10 @@ begin
   end if;
   update lab_private.identity_settings s
   set (issuer, audience, registration, registration_org_id, max_failed_logins, lock_seconds,
-       refresh_grace_seconds, key_lead_seconds, session_days, trusted_proxies, api_key_days, api_key_max_days, updated_at, updated_by)
+       refresh_grace_seconds, key_lead_seconds, session_days, trusted_proxies, api_key_days, api_key_max_days, initial_password_days, updated_at, updated_by)
     = (select n.issuer, n.audience, n.registration, n.registration_org_id, n.max_failed_logins, n.lock_seconds,
               n.refresh_grace_seconds, n.key_lead_seconds, n.session_days, n.trusted_proxies,
-              n.api_key_days, n.api_key_max_days, now(), v_user
+              n.api_key_days, n.api_key_max_days, n.initial_password_days, now(), v_user
        from jsonb_populate_record(s, identity_settings_update.settings) n);
   if identity_settings_update.settings ? 'audience' then
     notify pgrst, 'reload config';
@@ -225,7 +225,7 @@ $$;
 comment on function lab.identity_settings_update(jsonb) is
 $$Change settings of identity
 
-An object of issuer, audience, registration, registration_org_id, max_failed_logins, lock_seconds, refresh_grace_seconds, key_lead_seconds, session_days, trusted_proxies, api_key_days, api_key_max_days; what is left out stays. Errors: 400 `invalid_setting`, 401 `not_authenticated`, 403 `superuser_required`.$$;
+An object of issuer, audience, registration, registration_org_id, max_failed_logins, lock_seconds, refresh_grace_seconds, key_lead_seconds, session_days, trusted_proxies, api_key_days, api_key_max_days, initial_password_days; what is left out stays. Errors: 400 `invalid_setting`, 401 `not_authenticated`, 403 `superuser_required`.$$;
 
 -- grants --------------------------------------------------------------------
 

@@ -10,7 +10,7 @@
  *
  * Holds    outbox_add, outbox_claim, outbox_delivered, outbox_failed;
  *          auth_verify_email, auth_verify_resend, auth_password_forgot,
- *          auth_password_reset, auth_email_change, auth_email_confirm
+ *          auth_password_reset, auth_email_change, auth_email_confirm; user_password_reset
  * Needs    020 to 023, 040, 041; C identity (secret_seal)
  * Used by  043, bin/deliver
  */
@@ -410,6 +410,33 @@ $$Set a new password
 
 With the token from the mail, once. All sessions end, devices are forgotten, a lock of the account is lifted, and the address counts as verified; it does not sign in, and signing in asks for the second factor as before (P61). A password that the policy refuses does not use the token. Errors: 400 `missing_argument`, `invalid_one_time_token`, 422 `weak_password` with the list of problems.$$;
 
+create or replace function lab.user_password_reset(id uuid) returns jsonb
+  language plpgsql volatile security definer
+  set search_path to pg_catalog, labos, pg_temp
+as $$
+declare
+  v_org  uuid := labos.require_org_for('user:update');
+  v_user lab_data.users;
+begin
+  perform lab_private.require_writable(), lab_private.require_interactive();
+  v_user := lab_private.require_member(org_id => v_org, user_id => user_password_reset.id);
+  perform lab_private.require_outranks(org_id => v_org, user_id => v_user.id);
+  if v_user.is_machine then
+    raise exception 'a machine account has no password' using errcode = 'PT409',
+      detail = json_build_object('code', 'machine_account')::text,
+      hint = 'Give it an API key.';
+  end if;
+  -- As if they had asked: nobody but the owner of the mailbox sees the token.
+  perform lab_private.outbox_put('mail', 'password_reset', v_user.email::text, v_org, v_user.id, '{}', true),
+          lab_private.access_log('user_password_reset', 'success', v_org, v_user.id, labos.session_id(), jsonb_build_object('by', labos.user_id()));
+  return lab_private.accepted();
+end
+$$;
+comment on function lab.user_password_reset(uuid) is
+$$Send a member a mail to choose a new password
+
+As if they had called auth_password_forgot: the token goes to their mailbox only, and the present password works until it is used. An inactive account gets none, and nobody more than three an hour. Errors: 403 without `user:update`, `permission_escalation`, `interactive_session_required`, 404 `user_not_found`, 409 `machine_account`.$$;
+
 -- address -------------------------------------------------------------------
 
 create or replace function lab_private.tg_users__email_changed() returns trigger
@@ -527,11 +554,11 @@ grant execute on function
   to lab_delivery;
 revoke all on function
   lab.auth_verify_email(text), lab.auth_verify_resend(text), lab.auth_password_forgot(text), lab.auth_password_reset(text, text),
-  lab.auth_email_change(text, text, text), lab.auth_email_confirm(text)
+  lab.auth_email_change(text, text, text), lab.auth_email_confirm(text), lab.user_password_reset(uuid)
   from public;
 -- The link in a mail opens where nobody has signed in.
 grant execute on function
   lab.auth_verify_email(text), lab.auth_verify_resend(text), lab.auth_password_forgot(text), lab.auth_password_reset(text, text),
   lab.auth_email_confirm(text)
   to lab_anon, lab_user, lab_guest;
-grant execute on function lab.auth_email_change(text, text, text) to lab_user;
+grant execute on function lab.auth_email_change(text, text, text), lab.user_password_reset(uuid) to lab_user;
