@@ -93,7 +93,7 @@ select test.error_of(format('select lab_private.outbox_claim(%L, 1, %L)', w, l))
 from (values (null, '1 min'), ('', '1 min'), ('a b', '1 min'), ('ok', '0 s'), ('ok', null), ('ok', '2 days')) x(w, l);
 -- lab_delivery may do this and nothing else: no table, no other function of ours.
 select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-where n.nspname in ('lab', 'lab_private', 'lab_data') and has_function_privilege('lab_delivery', p.oid, 'execute') order by 1::text;
+where n.nspname in ('lab', 'lab_private', 'lab_data') and has_function_privilege('lab_delivery', p.oid, 'execute') order by p.oid::regprocedure::text;
 select count(*) as relations from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname in ('lab', 'lab_data', 'lab_private') and c.relkind in ('r', 'v', 'p') and has_any_column_privilege('lab_delivery', c.oid, 'select,insert,update');
 select r.rolcanlogin, r.rolsuper, r.rolbypassrls, pg_has_role('lab_delivery', 'lab_owner', 'member') as owner from pg_roles r where r.rolname = 'lab_delivery';

@@ -33,6 +33,11 @@ select test.session_make('alan', '{sample:*,project:read}') as scoped, test.sess
 update lab_data.users set is_superuser = true where username = 'alan';
 select test.session_claims(:'scoped') as scoped_claims, test.session_claims(:'sams') as sams_claims, test.session_claims(:'key') as key_claims,
        test.session_claims(:'whole_key') as whole_key_claims, test.session_claims(:'whole') as whole_claims \gset
+-- Without rights until the second factor is set up; and what both it and a key are asked to do.
+select test.session_make('alan', '{}') as bound \gset
+update lab_data.user_sessions set reason = 'mfa_setup_required' where id = :'bound';
+select test.session_claims(:'bound') as bound_claims, array['select lab.auth_me_update(full_name => $$Key$$)', 'select lab.auth_logout_all()',
+  'select to_jsonb(s) from lab.auth_sessions() s limit 1', 'select to_jsonb(d) from lab.auth_devices() d limit 1', 'select lab.auth_session_end($$WHOLE$$)'] as personal \gset
 alter system set labos.trusted_gateways = 'lab_authenticator';
 select pg_reload_conf();
 \c - lab_authenticator
@@ -58,6 +63,29 @@ begin; select set_config('request.jwt.claims', :'key_claims', true) is not null 
 begin; select set_config('request.jwt.claims', :'whole_key_claims', true) is not null as set; select test.interactive(), labos.has_permission('user:create') as whole, labos.is_superuser() as superuser; rollback;
 begin; select set_config('request.jwt.claims', :'whole_claims', true) is not null as set; select test.interactive(), labos.is_superuser() as superuser; rollback;
 begin; select test.interactive(); rollback;
+-- P63 P64 What is a person's and no permission: a key and a session restricted to one thing neither see nor change it, and end only themselves.
+begin; set local role lab_user;
+select set_config('request.jwt.claims', :'key_claims', true) is not null as set;
+select c as by_key, test.answer(replace(c, 'WHOLE', :'whole')) as answer from unnest(:'personal'::text[]) c;
+select test.answer(format('select lab.auth_session_end(%L)', :'key')) as itself;
+rollback;
+begin; set local role lab_user;
+select set_config('request.jwt.claims', :'bound_claims', true) is not null as set;
+select c as restricted, test.answer(replace(c, 'WHOLE', :'whole')) as answer from unnest(:'personal'::text[]) c;
+select test.answer(format('select lab.auth_session_end(%L)', :'bound')) as itself;
+rollback;
+-- P50 P64 No key chooses an address, nor anybody their own without the password; what stays the same is no change. Nobody lifts what holds off their own guesses.
+begin; set local role lab_user;
+select set_config('request.jwt.claims', :'whole_key_claims', true) is not null as set;
+select test.answer(format('select lab.user_update(%L, email => ''evil@alpha.test'')', test.id_of(w))) as by_key from unnest('{mary,vic}'::text[]) w;
+rollback;
+begin; set local role lab_user;
+select set_config('request.jwt.claims', :'whole_claims', true) is not null as set;
+select test.answer(format('select lab.user_update(%L, email => ''evil@alpha.test'')', test.id_of('alan'))) as own,
+       test.answer(format('select lab.user_update(%L, email => ''Alan@alpha.test'')', test.id_of('alan'))) as unchanged,
+       test.answer(format('select lab.user_update(%L, email => ''vic2@alpha.test'')', test.id_of('vic'))) as others,
+       test.answer(format('select lab.user_unlock(%L)', test.id_of('alan'))) as unlock_own;
+rollback;
 \c - postgres
 \set VERBOSITY terse
 -- The token says what the session may.
@@ -157,8 +185,25 @@ select test.session_make('bea') as bea, test.session_make('bob') as bob, test.se
 select slug as gamma from lab_data.organizations where slug like 'gamma%' order by 1 limit 1 \gset
 select test.session_make(u.username) as root from lab_data.users u where u.email = 'root@gamma.test' \gset
 
+select test.session_make('mary', '{share:create,project:*}') as sharer, test.session_make('mary', '{share:create,project:*,sample:*,run:*,result:read}') as giver,
+       test.session_make('sam', null, 'oidc') as vouched \gset
+update lab_data.user_sessions set oidc_provider_id = '00000000-0000-7000-8000-0000000005f1' where id = :'vouched';
+create function test.provider_of(session uuid) returns uuid language sql security definer set search_path to pg_catalog, pg_temp
+as $$ select s.oidc_provider_id from lab_data.user_sessions s where s.id = provider_of.session $$;
+
 \c - lab_authenticator
 \set VERBOSITY terse
+-- P63 A project is shared with what belongs to it: who holds less gives nothing away.
+begin; set local role lab_user; select test.request(:'sharer');
+select l, test.rows_of(format($$select lab.share_create('project', '00000000-0000-7000-8000-0000000005a1', to_org => 'beta', level => %L)$$, l)) as with_less from unnest('{read,write}'::text[]) l;
+rollback;
+begin; set local role lab_user; select test.request(:'giver');
+select l, test.rows_of(format($$select lab.share_create('project', '00000000-0000-7000-8000-0000000005a1', to_org => 'beta', level => %L)$$, l)) as with_all from unnest('{read,write}'::text[]) l;
+rollback;
+-- P26 A session made from one that an identity provider vouched for ends with the provider as well.
+begin; set local role lab_user; select test.request(:'vouched');
+select test.provider_of((lab.auth_org_switch('alpha') ->> 'session_id')::uuid) as provider;
+rollback;
 -- The guest ----------------------------------------------------------------------
 begin; set local role lab_user;
 select test.request(:'bea', 'alpha');

@@ -216,6 +216,20 @@ as $$
 $$;
 comment on function lab_private.shares_to(uuid, uuid, uuid) is 'What an organisation shares now with a person of another one, as lab_private.identity_load sees it.';
 
+create or replace function lab_private.share_gives(kind text, level text) returns setof text
+  language sql immutable
+  set search_path to pg_catalog, pg_temp
+as $$
+  select p.name
+  from lab_private.share_kinds() k
+  cross join lateral (
+    select g || ':read' from unnest(k.gives) g
+    union all select g || ':update' from unnest(k.gives) g where share_gives.level = 'write' and g in ('project', 'sample', 'run')
+    union all select 'sample:create' where share_gives.level = 'write' and k.kind = 'project') p(name)
+  where k.kind = share_gives.kind
+$$;
+comment on function lab_private.share_gives(text, text) is 'The permissions that a share gives a guest, as far as they have them at home.';
+
 create or replace function lab_private.guest_permissions(org uuid, user_id uuid, home uuid) returns text[]
   language sql stable
   set search_path to pg_catalog, pg_temp
@@ -224,11 +238,7 @@ as $$
     lab_private.member_permissions(guest_permissions.home, guest_permissions.user_id),
     coalesce(array_agg(distinct p.name), '{}'))
   from lab_private.shares_to(guest_permissions.org, guest_permissions.user_id, guest_permissions.home) s
-  join lab_private.share_kinds() k on k.kind = s.kind
-  cross join lateral (
-    select g || ':read' from unnest(k.gives) g
-    union all select g || ':update' from unnest(k.gives) g where s.level = 'write' and g in ('project', 'sample', 'run')
-    union all select 'sample:create' where s.level = 'write' and s.kind = 'project') p(name)
+  cross join lateral lab_private.share_gives(s.kind, s.level) p(name)
 $$;
 comment on function lab_private.guest_permissions(uuid, uuid, uuid) is 'What a guest may do with something in this organisation: what the shares give of what they may do at home.';
 
@@ -422,6 +432,18 @@ $$;
 comment on function lab_private.session_open(uuid, uuid, jsonb, text, smallint, text[], text[], uuid, uuid, text, boolean, interval) is
   'Begins a session with a new family of refresh tokens (refresh => false: without, and no longer than one access token); returns the tokens.';
 
+create or replace function lab_private.is_interactive() returns boolean
+  language sql stable
+  set search_path to pg_catalog, pg_temp
+as $$
+  select labos.user_id() is not null and not labos.is_guest()
+     and not exists (select from lab_data.user_sessions s
+                     where s.id = labos.session_id() and s.user_id = labos.user_id()
+                       and (s.kind in ('api_key', 'guest', 'superuser') or s.scopes is not null))
+$$;
+comment on function lab_private.is_interactive() is
+  'Has the caller signed in as a person, with all their rights: no API key, no guest, no superuser elsewhere, no session with scopes?';
+
 create or replace function lab_private.require_interactive() returns uuid
   language plpgsql stable
   set search_path to pg_catalog, labos, pg_temp
@@ -429,10 +451,7 @@ as $$
 declare
   v_user uuid := labos.require_user();
 begin
-  if labos.is_guest()
-     or exists (select from lab_data.user_sessions s
-             where s.id = labos.session_id() and s.user_id = v_user
-               and (s.kind in ('api_key', 'guest', 'superuser') or s.scopes is not null)) then
+  if not lab_private.is_interactive() then
     raise exception 'only somebody who has signed in themselves may do this' using errcode = 'PT403',
       detail = json_build_object('code', 'interactive_session_required')::text,
       hint = 'Sign in with auth_login in your own organisation: not with an API key, as a guest or with scopes.';

@@ -462,7 +462,7 @@ create or replace function lab.auth_logout_all() returns jsonb
   set search_path to pg_catalog, labos, pg_temp
 as $$
 declare
-  v_user  uuid := labos.require_user();
+  v_user  uuid := lab_private.require_interactive();
   v_ended integer;
 begin
   perform lab_private.require_writable();
@@ -475,7 +475,7 @@ $$;
 comment on function lab.auth_logout_all() is
 $$Sign out everywhere
 
-Ends all sessions of the caller in all organisations, this one included; returns how many. Errors: 401 `not_authenticated`.$$;
+Ends all sessions of the caller in all organisations, this one included; returns how many. Errors: 401 `not_authenticated`, 403 `interactive_session_required`.$$;
 
 create or replace function lab.auth_sessions() returns table (
   id uuid, org_id uuid, organization text, device_info jsonb, user_agent text, ip inet,
@@ -484,7 +484,7 @@ create or replace function lab.auth_sessions() returns table (
   set search_path to pg_catalog, labos, pg_temp
 as $$
 declare
-  v_user uuid := labos.require_user();
+  v_user uuid := lab_private.require_interactive();
 begin
   return query
     select s.id, s.org_id, o.name::text, s.device_info, s.user_agent, s.ip, s.created_at, s.last_seen_at, s.expires_at,
@@ -499,7 +499,7 @@ $$;
 comment on function lab.auth_sessions() is
 $$My sessions
 
-The caller's open sessions in all organisations, the latest first; `is_current` marks the one of this call. Errors: 401 `not_authenticated`.$$;
+The caller's open sessions in all organisations, the latest first; `is_current` marks the one of this call. Errors: 401 `not_authenticated`, 403 `interactive_session_required`.$$;
 
 create or replace function lab.auth_session_end(id uuid) returns jsonb
   language plpgsql volatile security definer
@@ -510,10 +510,11 @@ declare
   v_session lab_data.user_sessions;
 begin
   perform lab_private.require_writable();
-  -- One's own anywhere; others' in the acting organisation with session:delete.
+  -- This one; one's own anywhere; others' in the acting organisation with session:delete_any.
   select s.* into v_session from lab_data.user_sessions s
   where s.id = auth_session_end.id and s.revoked_at is null
-    and (s.user_id = v_user or s.org_id = labos.org_for('session:delete_any'));
+    and (s.id = labos.session_id() or (s.user_id = v_user and lab_private.is_interactive())
+         or s.org_id = labos.org_for('session:delete_any'));
   if not found then
     raise exception 'session not found' using errcode = 'PT404',
       detail = json_build_object('code', 'session_not_found', 'id', auth_session_end.id)::text;
@@ -531,7 +532,7 @@ $$;
 comment on function lab.auth_session_end(uuid) is
 $$End a session
 
-Ends one of the caller's sessions, or with `session:delete_any` one of a member of the organisation. Errors: 401 `not_authenticated`, 404 `session_not_found` (also for what the caller may not see).$$;
+Ends one of the caller's sessions, or with `session:delete_any` one of a member of the organisation; an API key, and a session with scopes, end only themselves without that. Errors: 401 `not_authenticated`, 404 `session_not_found` (also for what the caller may not see).$$;
 
 -- profile -------------------------------------------------------------------
 
@@ -577,7 +578,7 @@ create or replace function lab.auth_me_update(
   set search_path to pg_catalog, labos, pg_temp
 as $$
 declare
-  v_user uuid := labos.require_user();
+  v_user uuid := lab_private.require_interactive();
 begin
   perform lab_private.require_writable(),
           lab_private.check_names(auth_me_update.first_name, auth_me_update.last_name, auth_me_update.full_name);
@@ -601,7 +602,7 @@ $$;
 comment on function lab.auth_me_update(text, text, text, text, jsonb) is
 $$Change my profile
 
-What is left out stays; an empty name clears it. `preferences` replaces the whole object. The e-mail address is changed by an administrator. Errors: 400 `invalid_username`, `invalid_name`, `invalid_preferences`, 401 `not_authenticated`, 409 `username_taken`.$$;
+What is left out stays; an empty name clears it. `preferences` replaces the whole object. The e-mail address is changed with auth_email_change. Errors: 400 `invalid_username`, `invalid_name`, `invalid_preferences`, 401 `not_authenticated`, 403 `interactive_session_required`, 409 `username_taken`.$$;
 
 create or replace function lab_private.reauthenticate(user_id uuid, password text, out matched boolean, out reason text)
   language plpgsql volatile

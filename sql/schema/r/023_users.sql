@@ -407,6 +407,15 @@ begin
       raise exception 'this e-mail address is taken' using errcode = 'PT409',
         detail = json_build_object('code', 'email_taken')::text;
     end if;
+    -- Who chooses the address can have the password reset: a person does that, and for themselves with the password (P50, P64).
+    if exists (select from lab_data.users u where u.id = user_update.id and u.email::text <> v_email) then
+      perform lab_private.require_interactive();
+      if user_update.id = labos.user_id() then
+        raise exception 'the own e-mail address is not changed this way' using errcode = 'PT403',
+          detail = json_build_object('code', 'own_account')::text,
+          hint = 'Use auth_email_change, with the password.';
+      end if;
+    end if;
   end if;
   update lab_data.users u
   set email = coalesce(v_email, u.email),
@@ -429,7 +438,7 @@ $$;
 comment on function lab.user_update(uuid, text, text, text, text, text, text, boolean, integer) is
 $$Change a user
 
-What is left out stays; `version` refuses a change of a row that has moved on. Errors: 400 `invalid_email`, `invalid_username`, `invalid_name`, 403 without `user:update`, `permission_escalation`, 404 `user_not_found`, 409 `email_taken`, `username_taken`, `shared_user`, `last_admin`, 412 `stale_version`.$$;
+What is left out stays; `version` refuses a change of a row that has moved on. The own e-mail address is changed with auth_email_change, nobody's with an API key. Errors: 400 `invalid_email`, `invalid_username`, `invalid_name`, 403 without `user:update`, `permission_escalation`, `own_account`, `interactive_session_required`, 404 `user_not_found`, 409 `email_taken`, `username_taken`, `shared_user`, `last_admin`, 412 `stale_version`.$$;
 
 create or replace function lab.user_deactivate(id uuid) returns jsonb
   language plpgsql volatile security definer
@@ -474,6 +483,12 @@ as $$
 declare
   v_org uuid := labos.require_org_for('user:update');
 begin
+  -- A session that is not its owner's could guess on for ever.
+  if user_unlock.id = labos.user_id() then
+    raise exception 'the own account is not unlocked this way' using errcode = 'PT403',
+      detail = json_build_object('code', 'own_account')::text,
+      hint = 'Another administrator can do it, or wait until the lock ends.';
+  end if;
   perform lab_private.require_writable(),
           lab_private.require_member(org_id => v_org, user_id => user_unlock.id),
           lab_private.require_outranks(org_id => v_org, user_id => user_unlock.id);
@@ -487,7 +502,7 @@ $$;
 comment on function lab.user_unlock(uuid) is
 $$Unlock a user
 
-Forgets failed sign-ins and ends the lock. Errors: 403 without `user:update`, `permission_escalation`, 404 `user_not_found`.$$;
+Forgets failed sign-ins, and wrong passwords and codes of one who is signed in, and ends the locks. Errors: 403 without `user:update`, `permission_escalation`, `own_account`, 404 `user_not_found`.$$;
 
 create or replace function lab.user_delete(id uuid) returns jsonb
   language plpgsql volatile security definer

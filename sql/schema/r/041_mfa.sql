@@ -182,7 +182,7 @@ create or replace function lab.auth_devices() returns table (
   set search_path to pg_catalog, labos, pg_temp
 as $$
 declare
-  v_user uuid := labos.require_user();
+  v_user uuid := lab_private.require_interactive();
 begin
   return query
     select d.id, d.user_agent, d.ip, d.created_at, d.last_used_at, d.expires_at, coalesce(d.session_id = labos.session_id(), false)
@@ -194,7 +194,7 @@ $$;
 comment on function lab.auth_devices() is
 $$My known devices
 
-Where the caller has signed in and may do so although strangers have locked the account; `is_current` marks that of this session. Errors: 401 `not_authenticated`.$$;
+Where the caller has signed in and may do so although strangers have locked the account; `is_current` marks that of this session. Errors: 401 `not_authenticated`, 403 `interactive_session_required`.$$;
 
 create or replace function lab.auth_device_forget(id uuid) returns jsonb
   language plpgsql volatile security definer

@@ -55,8 +55,9 @@ declare
   v_found boolean;
 begin
   select k.* into v_kind from lab_private.share_kinds() k where k.kind = share_resource_exists.kind;
-  if to_regclass('lab_data.' || v_kind.table_name) is null
-     or not labos.has_permission(v_kind.prefix || ':read') or not labos.has_permission(v_kind.prefix || ':' || v_verb) then
+  -- All that the receivers get with it: who reads the project only gives no samples away.
+  if to_regclass('lab_data.' || v_kind.table_name) is null or not labos.has_permission(v_kind.prefix || ':' || v_verb)
+     or exists (select from lab_private.share_gives(kind, level) p(name) where not labos.has_permission(p.name)) then
     return false;
   end if;
   -- The owner's form without shares: what somebody received they do not pass on.
@@ -68,7 +69,7 @@ begin
 end
 $$;
 comment on function lab_private.share_resource_exists(uuid, text, uuid, text) is
-  'May the caller give this record away so far: is it there, may they read it and, to share it for writing, change it?';
+  'May the caller give this record away so far: is it there, and do they hold all that its receivers can do with it?';
 
 create or replace function lab.share_create(
   kind text, resource_id uuid, to_org text default null, to_user uuid default null, level text default 'read',
@@ -105,7 +106,7 @@ begin
   elsif not lab_private.share_resource_exists(v_org, share_create.kind, share_create.resource_id, share_create.level) then
     raise exception 'resource not found' using errcode = 'PT404',
       detail = json_build_object('code', 'share_resource_not_found', 'kind', share_create.kind, 'id', share_create.resource_id)::text,
-      hint = 'Share what you can read yourself, and for writing what you can change.';
+      hint = 'Share what you can read yourself with all that belongs to it, and for writing what you can change.';
   end if;
 
   if share_create.to_user is not null then
@@ -224,6 +225,7 @@ declare
   v_member  boolean;
   v_super   boolean;
   v_kind    text;
+  v_answer  jsonb;
 begin
   perform lab_private.require_writable(), lab_private.require_whole_answer();
   v_home := coalesce(v_now.org_id, labos.org_id());
@@ -246,13 +248,17 @@ begin
             'success', v_to, v_user, labos.session_id(),
             jsonb_strip_nulls(jsonb_build_object('from', v_home, 'reason', case when v_kind = 'superuser' then btrim(auth_org_switch.reason) end))),
           lab_private.respond(200);
-  return lab_private.session_open(case when v_member then v_to else v_home end, v_user,
+  v_answer := lab_private.session_open(case when v_member then v_to else v_home end, v_user,
     coalesce(nullif(auth_org_switch.device_info, 'null'), v_now.device_info),
     kind => case when v_member and v_now.kind is not null then v_now.kind else v_kind end,
     aal => coalesce(v_now.aal, 1::smallint), amr => coalesce(v_now.amr, '{pwd}'),
     acting_org_id => case when not v_member then v_to end,
     reason => case when v_kind = 'superuser' then btrim(auth_org_switch.reason) end,
     refresh => v_kind <> 'superuser', lifetime => case when v_kind = 'superuser' then interval '1 hour' end);
+  -- What an identity provider vouched for ends with it here too.
+  update lab_data.user_sessions s set oidc_provider_id = v_now.oidc_provider_id
+  where s.org_id = case when v_member then v_to else v_home end and s.id = (v_answer ->> 'session_id')::uuid and v_now.oidc_provider_id is not null;
+  return v_answer;
 end
 $$;
 comment on function lab.auth_org_switch(text, jsonb, text) is
