@@ -513,10 +513,13 @@ load_members(void)
 	Datum		values[1] = {UUIDPGetDatum(&identity->org)};
 	LbOuterUser outer;
 	Oid			owner = lb_identity_private_owner();
+	int			n = 0;
 
-	identity->nmembers = 0;
 	if (!OidIsValid(owner))
+	{
+		identity->nmembers = 0;
 		return;
+	}
 	lb_identity_begin_as(owner, &outer);
 	if (SPI_execute_with_args("select lab_private.org_members($1)", 1, types, values,
 							  NULL, true, 1) != SPI_OK_SELECT)
@@ -526,16 +529,16 @@ load_members(void)
 		bool		isnull;
 		Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 		Datum	   *elements;
-		int			n;
 
 		deconstruct_array(DatumGetArrayTypeP(value), UUIDOID, UUID_LEN, false, TYPALIGN_CHAR,
 						  &elements, NULL, &n);
 		identity->members = MemoryContextAllocHuge(identity->context, sizeof(pg_uuid_t) * Max(n, 1));
 		for (int i = 0; i < n; i++)
 			identity->members[i] = *DatumGetUUIDP(elements[i]);
-		identity->nmembers = n;
 	}
 	lb_identity_end_as(&outer);
+	/* Not before: an error on the way must not leave a kept caller without colleagues. */
+	identity->nmembers = n;
 }
 
 bool

@@ -97,6 +97,17 @@ from (select :'answer'::jsonb as s) a, test.claims(s ->> 'access_token') c;
 select u.expires_at - u.created_at between interval '14 minutes' and interval '16 minutes' as ends_with_token
 from lab_data.user_sessions u where u.id = (:'answer'::jsonb ->> 'session_id')::uuid;
 update lab_data.users set is_superuser = false where username = 'alan';
+-- An error while the colleagues of a caller are read leaves nobody without them.
+begin;
+select test.become('alan');
+savepoint whole;
+create or replace function lab_private.org_members(org uuid) returns uuid[] language sql stable as $$ select array[(1 / 0)::text::uuid] $$;
+set local role lab_user;
+select count(*) > 1 as colleagues from lab.users;
+rollback to whole;
+set local role lab_user;
+select count(*) > 1 as colleagues from lab.users;
+rollback;
 
 -- shares ------------------------------------------------------------------------
 
