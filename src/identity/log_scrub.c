@@ -26,6 +26,7 @@
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
 #include "parser/analyze.h"
+#include "parser/parser.h"
 #include "pgstat.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
@@ -93,6 +94,9 @@ mentions_secret(const char *text)
 	{
 		int			len = 0;
 
+		/* A name in escapes can be any. */
+		if (pg_strncasecmp(text, "U&\"", 3) == 0)
+			return true;
 		while (is_name_byte(text[len]))
 			len++;
 		if (len >= 4 && is_secret_name(text, len))
@@ -151,9 +155,31 @@ dollar_end(const char *text)
 	return end;
 }
 
-/* The end of a quoted piece; quotes may be doubled, or escaped after E. */
+/* The end of a comment between slash and star, which may hold others. */
 static const char *
-quote_end(const char *text, bool escapes)
+comment_end(const char *text)
+{
+	int			depth = 0;
+
+	do
+	{
+		if (text[0] == '/' && text[1] == '*')
+			depth++;
+		else if (text[0] == '*' && text[1] == '/')
+			depth--;
+		else
+		{
+			text++;
+			continue;
+		}
+		text += 2;
+	} while (depth > 0 && *text != '\0');
+	return text;
+}
+
+/* The end of a quoted piece; quotes may be doubled, or escaped after E.  Without one, the end of all. */
+static const char *
+quote_end(const char *text, bool escapes, bool *open)
 {
 	char		quote = *text++;
 
@@ -166,20 +192,55 @@ quote_end(const char *text, bool escapes)
 		else if (*text == quote)
 			return text + 1;
 	}
+	*open = true;
 	return text;
 }
 
 /*
- * A copy with blanks for literals (and names in double quotes, if so asked)
- * and for tokens; or only for tokens.  In the current context, which is an
- * error's own; NULL when memory is short.
+ * The end of the literal, name in double quotes or comment that begins at
+ * text, or NULL when none does.  An apostrophe in one of them begins no other.
+ */
+static const char *
+piece_end(const char *start, const char *text, bool *open)
+{
+	bool		after_e = text > start && (text[-1] == 'E' || text[-1] == 'e') &&
+		(text - 1 == start || !is_name_byte(text[-2]));
+
+	if (*text == '\'')
+		return quote_end(text, after_e || !standard_conforming_strings, open);
+	if (*text == '"')
+		return quote_end(text, false, open);
+	if (*text == '$')
+		return dollar_end(text);
+	if (text[0] == '-' && text[1] == '-')
+		return text + strcspn(text, "\r\n");
+	if (text[0] == '/' && text[1] == '*')
+		return comment_end(text);
+	return NULL;
+}
+
+/* What a field of an entry is. */
+typedef enum FieldKind
+{
+	FIELD_SQL,					/* double quotes hold names */
+	FIELD_PROSE,				/* double quotes may hold statements */
+	FIELD_QUOTES_VALUES			/* double quotes may hold values */
+} FieldKind;
+
+/*
+ * A copy with blanks for literals, comments and tokens; or only for tokens.
+ * In the current context, which is an error's own; NULL when memory is short,
+ * or when a quote stays open: then what seemed outside may have been inside.
  */
 static char *
-scrubbed(const char *text, bool literals, bool names)
+scrubbed(const char *text, bool literals, FieldKind kind)
 {
+	const char *start = text;
 	size_t		room = strlen(text) * 3 + 16;
 	char	   *copy = MemoryContextAllocExtended(CurrentMemoryContext, room, MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
 	char	   *out = copy;
+	bool		open = false;
+	bool		quoted;			/* a value may hold quotes itself */
 
 	if (copy == NULL)
 		return NULL;
@@ -188,13 +249,18 @@ scrubbed(const char *text, bool literals, bool names)
 		const char *end = NULL;
 		int			len;
 
-		if (literals && *text == '\'')
-			end = quote_end(text, out > copy && (out[-1] == 'E' || out[-1] == 'e'));
-		else if (names && *text == '"')
-			end = quote_end(text, true);
-		else if (literals && *text == '$')
-			end = dollar_end(text);
-		if (end != NULL)
+		if (*text == '"' && kind == FIELD_QUOTES_VALUES)
+			end = quote_end(text, true, &quoted);
+		else if (literals && (*text != '"' || kind == FIELD_SQL))
+			end = piece_end(start, text, &open);
+		/* A name stays, unless it may be taken for more. */
+		if (end != NULL && *text == '"' && kind == FIELD_SQL && memchr(text, '\'', end - text) == NULL)
+		{
+			memcpy(out, text, end - text);
+			out += end - text;
+			text = end;
+		}
+		else if (end != NULL)
 		{
 			*out++ = *text;
 			memcpy(out, BLANK, 3);
@@ -218,15 +284,20 @@ scrubbed(const char *text, bool literals, bool names)
 			*out++ = *text++;
 	}
 	*out = '\0';
+	if (literals && open)
+	{
+		pfree(copy);
+		return NULL;
+	}
 	return copy;
 }
 
 static void
-scrub_field(char **field, bool literals, bool names)
+scrub_field(char **field, bool literals, FieldKind kind)
 {
 	if (*field != NULL)
 	{
-		*field = scrubbed(*field, literals, names);
+		*field = scrubbed(*field, literals, kind);
 		if (*field == NULL)
 			*field = HIDDEN;
 	}
@@ -239,7 +310,9 @@ scrub_field(char **field, bool literals, bool names)
 static bool
 may_be_value(const char *piece, int len)
 {
-	const char *at = debug_query_string;
+	const char *start = debug_query_string;
+	const char *at = start;
+	bool		open;
 
 	if (len < SHORTEST_SECRET)
 		return false;
@@ -247,7 +320,7 @@ may_be_value(const char *piece, int len)
 		return true;
 	while (*at != '\0')
 	{
-		const char *end = *at == '\'' || *at == '"' ? quote_end(at, false) : *at == '$' ? dollar_end(at) : NULL;
+		const char *end = piece_end(start, at, &open);
 
 		for (; end != NULL && at + len < end; at++)
 			if (memcmp(at, piece, len) == 0)
@@ -331,7 +404,7 @@ scrub_entry(ErrorData *entry)
 	else if (debug_query_string != NULL && (strstr(debug_query_string, "eyJ") != NULL || strstr(debug_query_string, "lab_") != NULL))
 	{
 		/* The statement is written as it is, or not at all. */
-		char	   *copy = scrubbed(debug_query_string, false, false);
+		char	   *copy = scrubbed(debug_query_string, false, FIELD_SQL);
 
 		if (copy == NULL || strcmp(copy, debug_query_string) != 0)
 			entry->hide_stmt = true;
@@ -340,12 +413,12 @@ scrub_entry(ErrorData *entry)
 		entry->detail_log = entry->detail;
 	/* Below an error the message is the statement itself. */
 	if (entry->elevel < ERROR || !secret)
-		scrub_field(&entry->message, secret, false);
+		scrub_field(&entry->message, secret, FIELD_SQL);
 	else if (foreign)
 		scrub_message(&entry->message);
-	scrub_field(&entry->detail_log, secret, foreign);
-	scrub_field(&entry->context, secret, foreign);
-	scrub_field(&entry->internalquery, secret, false);
+	scrub_field(&entry->detail_log, secret, foreign ? FIELD_QUOTES_VALUES : FIELD_PROSE);
+	scrub_field(&entry->context, secret, foreign ? FIELD_QUOTES_VALUES : FIELD_PROSE);
+	scrub_field(&entry->internalquery, secret, FIELD_SQL);
 	if (secret)
 		drop_json_lines(entry->context);
 }
@@ -378,7 +451,7 @@ scrub_activity(ParseState *pstate, Query *query, JumbleState *jumble)
 	if (!mentions_secret(text) && strstr(text, "eyJ") == NULL &&
 		!(query->utilityStmt != NULL && IsA(query->utilityStmt, ExecuteStmt)))
 		return;
-	copy = scrubbed(text, true, false);
+	copy = scrubbed(text, true, FIELD_SQL);
 	pgstat_report_activity(STATE_RUNNING, copy != NULL ? copy : HIDDEN);
 	if (copy != NULL)
 		pfree(copy);
@@ -389,16 +462,19 @@ static char *
 starred(const char *text)
 {
 	char	   *copy = pstrdup(text);
+	bool		open;
 
-	for (char *p = copy; *p != '\0';)
+	for (const char *p = text; *p != '\0';)
 	{
-		const char *end = *p == '\'' ? quote_end(p, false) : *p == '$' ? dollar_end(p) : NULL;
+		const char *end = piece_end(text, p, &open);
 
 		if (end == NULL)
 			p++;
+		else if (*p == '"')
+			p = end;
 		else
-			while (p < end)
-				*p++ = '*';
+			for (; p < end; p++)
+				copy[p - text] = '*';
 	}
 	return copy;
 }

@@ -15,9 +15,8 @@
  *	use_guard		whatever is used once or only forwards: one-time tokens, backup
  *					codes, the last time step of a TOTP secret, failures at a challenge
  *
- * Must never: charge a login_guard row before the row of the user is locked
- * (the callers do, so that guesses at one account queue), or update rows of
- * either table by SQL.
+ * Must never: update rows of either table by SQL.  Guesses at one account do not
+ * wait for each other: who charges holds the page, and nothing else.
  *
  * IDENTIFICATION
  *	  src/identity/login_guard.c

@@ -197,10 +197,34 @@ charge_limit(LimitName name, const void *bytes, size_t length)
 					   "too many requests");
 }
 
+/* The value of a hexadecimal digit, or -1. */
+static int
+hex_digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' :
+		c >= 'a' && c <= 'f' ? c - 'a' + 10 :
+		c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* The path comes as it was sent: any of its characters may be written as %41. */
 static bool
 is_auth_path(const char *path)
 {
-	return path != NULL && strncmp(path, "/rpc/auth_", 10) == 0;
+	if (path == NULL)
+		return false;
+	for (const char *wanted = "/rpc/auth_"; *wanted != '\0'; wanted++, path++)
+	{
+		int			c = (unsigned char) *path;
+
+		if (c == '%' && hex_digit(path[1]) >= 0 && hex_digit(path[2]) >= 0)
+		{
+			c = hex_digit(path[1]) * 16 + hex_digit(path[2]);
+			path += 2;
+		}
+		if (c != *wanted)
+			return false;
+	}
+	return true;
 }
 
 static void

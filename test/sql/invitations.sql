@@ -132,6 +132,12 @@ set role lab_user;
 select test.accept(:'sol') as somebody_else;
 reset role;
 select count(*) as memberships from lab_data.memberships where user_id = test.id_of('sol');
+-- P68 A wrong password here counts as at the door, and what it locks is recorded and told.
+update lab_data.users set failed_login_attempts = 4 where username = 'sol';
+select test.accept(:'sol', ', password => ''Correct-Horse-1''') as locks, test.accept(:'sol', ', password => ''Correct-Horse-3''') as locked;
+select event, detail ->> 'reason' as reason from lab_data.access_logs where user_id = test.id_of('sol') order by id desc limit 3;
+select count(*) as mails from lab_private.outbox where template = 'lockout' and user_id = test.id_of('sol');
+update lab_data.users set failed_login_attempts = 0, locked_until = null where username = 'sol';
 -- A second factor is not gone round by the password.
 update lab_data.users set mfa_enabled = true where username = 'sol';
 select test.become(null);

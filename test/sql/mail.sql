@@ -120,6 +120,12 @@ select count(*) from lab_private.outbox where delivered_at is null;
 select count(test.answer('select lab.auth_password_forgot(''pat@mail.test'')')) from generate_series(1, 5);
 select template, recipient from test.post();
 select detail ->> 'template' as template, count(*) from lab_data.access_logs where event = 'mail_limit' group by 1;
+-- P54 What others ask for at an address does not keep its owner from a new password.
+select test.person('pete') is not null as pete;
+select count(lab_private.outbox_put('mail', 'register', 'pete@mail.test', null, null, '{}', true)) from generate_series(1, 5);
+select template, recipient from test.post();
+select test.answer('select lab.auth_password_forgot(''pete@mail.test'')');
+select template, recipient from test.post();
 -- P31 They are asked for by POST, in a transaction that writes.
 begin read only;
 select test.answer('select lab.auth_password_forgot(''pat@mail.test'')'), test.answer('select lab.auth_password_reset(''x'', ''y'')'), test.answer('select lab.auth_verify_email(''x'')'),

@@ -135,6 +135,9 @@ select test.request_from('203.0.113.21', 'GET', '/samples');
 -- Calls of auth_* have a limit of their own, and all of an address one more.
 select substr(test.request_from('203.0.113.22', 'POST', '/rpc/auth_login'), 1, 5) from generate_series(1, 4);
 select substring(test.request_from('203.0.113.22', 'POST', '/rpc/unit_convert') from 'ok|"limit[a-z\\": ]*') from generate_series(1, 2);
+-- However the path is written: PostgREST hands on what was sent and calls what it means.
+select substr(test.request_from('203.0.113.23', 'POST', p), 1, 5) from unnest(array['/rpc/%61uth_login', '/rpc/%61%75th%5flogin', '/rpc/auth%5Frefresh', '/%72pc/auth_login']) p;
+select distinct substr(test.request_from('203.0.113.24', 'POST', p), 1, 5) from unnest(array['/rpc/%', '/rpc/%6', '/rpc/%6zuth_login', '/rpc/%2561uth_login']) p;
 -- A SQL client that calls it is nobody's request.
 \c - postgres
 select distinct test.request_from('203.0.113.20', 'GET', '/samples') from generate_series(1, 5);

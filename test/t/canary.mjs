@@ -139,6 +139,8 @@ for (const f of calls) {
     sql(`explain (analyze, verbose) select ${name}(${args()});`, user);
     sql(`select ${name}(${args()}, 'one too many');`, user);
     sql(`select ${name}(${args()}) from;`, user);
+    // An apostrophe in a comment or a name begins no literal.
+    sql(`/* it's */ select ${name}(${args()}) as "it's" -- don't\n;`, user);
   }
 }
 // Bound parameters: pgbench speaks the extended protocol.

@@ -249,6 +249,17 @@ $$;
 comment on function lab_private.signed_in(uuid, uuid, jsonb, uuid, text, smallint, text[]) is
   'What every completed sign-in ends with: the record, the session, the device.';
 
+create or replace function lab_private.lockout(org_id uuid, user_id uuid, detail jsonb) returns void
+  language plpgsql volatile
+  set search_path to pg_catalog, pg_temp
+as $$
+begin
+  perform lab_private.access_log('lockout', 'failure', lockout.org_id, lockout.user_id, null, lockout.detail),
+          lab_private.mail_user('lockout', lockout.org_id, lockout.user_id, '{}');
+end
+$$;
+comment on function lab_private.lockout(uuid, uuid, jsonb) is 'Records that a wrong password has locked an account, and tells its owner.';
+
 create or replace function lab_private.sign_in(login text, password text, org text, device_info jsonb, device_token text default null) returns jsonb
   language plpgsql volatile
   set search_path to pg_catalog, labos, pg_temp
@@ -290,9 +301,7 @@ begin
   perform labos.login_throttle_failed('password');
   v_org := coalesce(v_org, lab_private.home_membership(v_user.id));
   if v_check.reason = 'lockout' then
-    perform lab_private.access_log('lockout', 'failure', v_org, v_user.id, null,
-              case when v_device is null then '{}' else jsonb_build_object('device', v_device) end),
-            lab_private.mail_user('lockout', v_org, v_user.id, '{}');
+    perform lab_private.lockout(v_org, v_user.id, jsonb_strip_nulls(jsonb_build_object('device', v_device)));
   end if;
   perform lab_private.access_log('login', 'failure', v_org, v_user.id, null,
     jsonb_build_object('reason', case v_check.reason when 'lockout' then 'wrong_password' else v_check.reason end));

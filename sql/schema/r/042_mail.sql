@@ -83,9 +83,9 @@ begin
   elsif v_template = 'email_verification' and v_user.is_verified then
     return null;
   end if;
-  -- Nobody's mailbox is filled by whoever knows its address.
+  -- Nobody's mailbox is filled by whoever knows its address; what else is asked for it does not keep its owner from a new password (P54).
   if (select count(*) from lab_private.outbox o
-      where o.is_request and (o.recipient = item.recipient or (item.user_id is not null and o.user_id = item.user_id and o.template = item.template))
+      where o.is_request and (o.template = 'password_reset') = (v_template = 'password_reset') and (o.recipient = item.recipient or (item.user_id is not null and o.user_id = item.user_id and o.template = item.template))
         and o.resolved_at > clock_timestamp() - interval '1 hour') >= 3 then
     perform lab_private.access_log('mail_limit', 'failure', coalesce(item.org_id, lab_private.home_membership(v_user.id)), v_user.id, null,
       jsonb_build_object('template', v_template));
@@ -114,7 +114,7 @@ $$;
 comment on function lab_private.outbox_resolve(lab_private.outbox) is
 $$Decides what is sent to an address that somebody gave
 
-A reset for a living account, a verification for one that is not verified, a word to whoever registers what exists; or nothing, then null. The token is made here. At most three mails an hour to one address.$$;
+A reset for a living account, a verification for one that is not verified, a word to whoever registers what exists; or nothing, then null. The token is made here. At most three mails an hour to one address, and three for new passwords.$$;
 
 -- the delivery contract -----------------------------------------------------
 

@@ -267,10 +267,15 @@ begin
     elsif auth_invite_accept.password is null or v_user.mfa_enabled then
       return lab_private.problem(401, 'sign_in_required', 'this address has an account', 'Sign in, then accept; or give the password, if the account has no second factor.');
     else
+      perform labos.login_throttle('password');
       v_check := lab_private.check_password(v_user, auth_invite_accept.password);
       if not v_check.matched or not v_user.is_active then
+        perform labos.login_throttle_failed('password');
+        if v_check.reason = 'lockout' then
+          perform lab_private.lockout(v_invitation.org_id, v_user.id, '{}');
+        end if;
         perform lab_private.access_log('invite_accept', 'failure', v_invitation.org_id, v_user.id, null,
-          jsonb_build_object('reason', coalesce(v_check.reason, 'disabled')));
+          jsonb_build_object('reason', case v_check.reason when 'lockout' then 'wrong_password' else coalesce(v_check.reason, 'disabled') end));
         return lab_private.problem(401, 'invalid_credentials', 'login or password is wrong');
       end if;
       update lab_data.users u set failed_login_attempts = 0, locked_until = null where u.id = v_user.id;
