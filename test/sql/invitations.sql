@@ -133,6 +133,7 @@ select test.accept(:'sol') as somebody_else;
 reset role;
 select count(*) as memberships from lab_data.memberships where user_id = test.id_of('sol');
 -- P68 A wrong password here counts as at the door, and what it locks is recorded and told.
+select test.become(null);
 update lab_data.users set failed_login_attempts = 4 where username = 'sol';
 select test.accept(:'sol', ', password => ''Correct-Horse-1''') as locks, test.accept(:'sol', ', password => ''Correct-Horse-3''') as locked;
 select event, detail ->> 'reason' as reason from lab_data.access_logs where user_id = test.id_of('sol') order by id desc limit 3;

@@ -120,12 +120,6 @@ select count(*) from lab_private.outbox where delivered_at is null;
 select count(test.answer('select lab.auth_password_forgot(''pat@mail.test'')')) from generate_series(1, 5);
 select template, recipient from test.post();
 select detail ->> 'template' as template, count(*) from lab_data.access_logs where event = 'mail_limit' group by 1;
--- P54 What others ask for at an address does not keep its owner from a new password.
-select test.person('pete') is not null as pete;
-select count(lab_private.outbox_put('mail', 'register', 'pete@mail.test', null, null, '{}', true)) from generate_series(1, 5);
-select template, recipient from test.post();
-select test.answer('select lab.auth_password_forgot(''pete@mail.test'')');
-select template, recipient from test.post();
 -- P31 They are asked for by POST, in a transaction that writes.
 begin read only;
 select test.answer('select lab.auth_password_forgot(''pat@mail.test'')'), test.answer('select lab.auth_password_reset(''x'', ''y'')'), test.answer('select lab.auth_verify_email(''x'')'),
@@ -269,7 +263,7 @@ select email, email_typed, is_verified from lab_data.users where username like '
 select template, recipient, keys from test.post() order by recipient;
 select test.answer('select lab.auth_login(''newbie5'', ''Correct-Horse-1'')') as before, test.answer(format('select lab.auth_verify_email(%L)', test.token('email_verification'))) as verified,
        test.answer('select lab.auth_login(''newbie5'', ''Correct-Horse-1'')') as after;
--- Registered again before it was verified: the mail once more, the first password stays.
+-- Registered again before it was verified: a mail to choose the password, which is nobody's until then.
 select test.answer('select lab.auth_register(''late@mail.test'', ''late'', ''Correct-Horse-1'')'), test.answer('select lab.auth_register(''late@mail.test'', ''late2'', ''Correct-Horse-2'')');
 select template, recipient from test.post() where recipient like 'late%';
 select test.answer(format('select lab.auth_register(%L, %L, %L)', e, u, p))
@@ -278,6 +272,36 @@ update lab_private.identity_settings set registration = 'invite';
 select test.answer('select lab.auth_register(''n8@mail.test'', ''newbie8'', ''Correct-Horse-1'')') as invite;
 update lab_private.identity_settings set registration = 'closed';
 
+-- P54 What others ask for at an address does not keep its owner from a new password.
+select test.person('pete') is not null as pete;
+select count(lab_private.outbox_put('mail', 'register', 'pete@mail.test', null, null, '{}', true)) from generate_series(1, 5);
+select template, recipient from test.post();
+select test.answer('select lab.auth_password_forgot(''pete@mail.test'')');
+select template, recipient from test.post();
+-- P62 A change of address that waits ends when the address is changed otherwise, whether its mail has gone or not.
+select test.become('pete');
+set role lab_user;
+select test.answer('select lab.auth_email_change(''Correct-Horse-1'', ''pete2@mail.test'')') as asked;
+reset role;
+select template, recipient from test.post() where template = 'email_change';
+set role lab_user;
+select test.answer('select lab.auth_email_change(''Correct-Horse-1'', ''pete3@mail.test'')') as asked_again;
+reset role;
+update lab_data.users set email = 'peter@mail.test' where username = 'pete';
+select test.become(null);
+select test.answer(format('select lab.auth_email_confirm(%L)', test.token('email_change'))) as confirmed;
+select template, recipient from test.post();
+select email from lab_data.users where username = 'pete';
+-- P67 Who registers at an address that somebody has registered before, and not verified, chooses the password with the mail: the other's is void.
+update lab_private.identity_settings set registration = 'open';
+select test.answer('select lab.auth_register(''lara@mail.test'', ''mallory'', ''Attack-Horse-1'')'), test.answer('select lab.auth_register(''lara@mail.test'', ''mallory'', ''Honest-Horse-2'')');
+select template, recipient from test.post();
+select m.template, t.id is not null as lives from test.mail m, lab_private.one_time_token_find(m.payload ->> 'token', m.template) t where m.recipient = 'lara@mail.test' order by m.n;
+select test.answer('select lab.auth_login(''mallory'', ''Attack-Horse-1'')') as attacker;
+select test.answer(format('select lab.auth_password_reset(%L, ''Honest-Horse-3'')', test.token('password_reset'))) as reset;
+select test.answer('select lab.auth_login(''lara@mail.test'', ''Attack-Horse-1'')') as attacker, lab.auth_login('lara@mail.test', 'Honest-Horse-3') ? 'access_token' as owner;
+update lab_private.identity_settings set registration = 'closed';
+delete from test.mail m where m.recipient ~ '^(pete|lara)';
 -- The mails know no more than they must.
 select template, string_agg(distinct k, ' ' order by k) as keys from test.mail m, jsonb_object_keys(m.payload) k group by 1 order by 1;
 -- P35 Nothing of what was delivered is left, and no token was stored.

@@ -76,7 +76,12 @@ begin
     end if;
     select u.* into v_user from lab_data.users u where u.id = item.user_id and u.deleted_at is null;
   elsif item.template = 'register' then
-    v_template := case when v_user.id is null then 'username_taken' when v_user.is_verified then 'already_registered' else 'email_verification' end;
+    v_template := case when v_user.id is null then 'username_taken' when v_user.is_verified then 'already_registered'
+                       when v_payload ->> 'account' = v_user.id::text then 'email_verification' else 'password_reset' end;
+    -- Somebody else may have registered here before: whoever reads this mail must not confirm their password (P67).
+    if v_template = 'password_reset' then
+      delete from lab_private.credentials c where c.user_id = v_user.id;
+    end if;
   end if;
   if v_template <> 'username_taken' and (v_user.id is null or not v_user.is_active or v_user.is_machine) then
     return null;
@@ -101,7 +106,7 @@ begin
         case v_purpose when 'email_change' then jsonb_strip_nulls(jsonb_build_object('typed', v_payload -> 'typed')) else '{}' end));
   end if;
   -- To the address as its owner wrote it, never as whoever asked did.
-  v_payload := (v_payload - 'typed') || jsonb_strip_nulls(jsonb_build_object('username', coalesce(v_user.username, v_payload ->> 'username'), 'to',
+  v_payload := (v_payload - 'typed' - 'account') || jsonb_strip_nulls(jsonb_build_object('username', coalesce(v_user.username, v_payload ->> 'username'), 'to',
     case v_template when 'email_change' then v_payload ->> 'typed' else v_user.email_typed end));
   update lab_private.outbox o
   set template = v_template, user_id = v_user.id, resolved_at = clock_timestamp(),
@@ -114,7 +119,7 @@ $$;
 comment on function lab_private.outbox_resolve(lab_private.outbox) is
 $$Decides what is sent to an address that somebody gave
 
-A reset for a living account, a verification for one that is not verified, a word to whoever registers what exists; or nothing, then null. The token is made here. At most three mails an hour to one address, and three for new passwords.$$;
+A reset for a living account, a verification for one that is not verified, a word to whoever registers what exists, a new password where that was never verified; or nothing, then null. The token is made here. At most three mails an hour to one address, and three for new passwords.$$;
 
 -- the delivery contract -----------------------------------------------------
 
@@ -451,6 +456,10 @@ begin
     end if;
     return NEW;
   end if;
+  -- Whoever asked for another one before asks again: the present one may be the answer to that (P62).
+  delete from lab_private.outbox o where o.user_id = OLD.id and o.template = 'email_change' and o.is_request and o.resolved_at is null;
+  update lab_private.one_time_tokens t set revoked_at = clock_timestamp()
+  where t.user_id = OLD.id and t.purpose = 'email_change' and t.used_at is null and t.revoked_at is null;
   if not OLD.is_machine and OLD.deleted_at is null then
     perform lab_private.outbox_add('mail', 'email_changed', coalesce(OLD.email_typed, OLD.email::text), null, OLD.id,
       jsonb_build_object('username', OLD.username, 'at', clock_timestamp()));
@@ -458,7 +467,7 @@ begin
   return null;
 end
 $$;
-comment on function lab_private.tg_users__email_changed() is 'Whoever changes an address: the old one is told.';
+comment on function lab_private.tg_users__email_changed() is 'Whoever changes an address: the old one is told, and changes that wait for confirmation end.';
 create or replace trigger _095_email_typed before update of email on lab_data.users
   for each row when (old.email is distinct from new.email) execute function lab_private.tg_users__email_changed();
 create or replace trigger _530_email_changed after update of email on lab_data.users

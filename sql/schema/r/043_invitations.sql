@@ -363,7 +363,7 @@ begin
     v_user := null;
   end;
   perform lab_private.outbox_put('mail', 'register', v_email, v_settings.registration_org_id, null,
-            jsonb_build_object('username', auth_register.username), true),
+            jsonb_build_object('username', auth_register.username, 'account', coalesce(v_user, labos.uuid_v7())), true),
           lab_private.access_log('register', case when v_user is null then 'failure' else 'success' end, v_settings.registration_org_id, v_user);
   return lab_private.accepted();
 end
