@@ -186,10 +186,6 @@ from unnest(array['select lab.api_key_create(''child'', ''{*:*}'')', format('sel
                   format('select lab.api_key_revoke(%L)', :'made'::jsonb ->> 'id'),
                   'select lab.oidc_provider_create(''x'', ''https://x.test'', ''x'', ''{}'', ''{x.test}'')',
                   'select lab.organization_create(''Mine'')']) s;
--- P63 Scopes name nothing of the owner's account: no key renames its owner, or signs them out; not even one with *:*.
-select left(s, 30) as statement, test.with_key(:'root'::jsonb ->> 'key', s) as answer
-from unnest(array['select lab.auth_me_update(username => ''mallory'')', 'select lab.auth_logout_all()',
-                  format('select lab.auth_session_end(%L)', lab_private.session_open(test.org_of('alan'), test.id_of('alan'), null) ->> 'session_id')]) s;
 -- A key may end itself.
 select test.with_key(:'root'::jsonb ->> 'key', format('select lab.api_key_revoke(%L) ->> ''revoke_reason''', :'root'::jsonb ->> 'id')) as itself;
 
