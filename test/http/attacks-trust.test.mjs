@@ -179,7 +179,7 @@ async function provider(owner, more = {}) {
   const jwk = { ...(await jose.exportJWK(publicKey)), kid: `k-${randomUUID()}`, alg: 'ES256', use: 'sig' };
   const issuer = `https://${randomUUID().slice(0, 8)}.${owner.slug}.example`;
   const made = await owner.admin.must('POST', '/rpc/oidc_provider_create', { name: jwk.kid, issuer, client_id: 'labos', jwks: { keys: [jwk] }, algorithms: ['ES256'], email_domains: [`${owner.slug}.example`], ...more });
-  const token = (change = {}) => new jose.SignJWT({ email_verified: true, nonce: 'n', sub: randomUUID(), iss: issuer, aud: 'labos', ...change })
+  const token = (change = {}) => new jose.SignJWT({ email_verified: true, nonce: 'n', jti: randomUUID(), sub: randomUUID(), iss: issuer, aud: 'labos', ...change })
     .setProtectedHeader({ alg: 'ES256', kid: jwk.kid, typ: 'JWT' }).setIssuedAt().setExpirationTime('5m').sign(privateKey);
   return { made, issuer, jwk, token };
 }
