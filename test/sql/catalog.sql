@@ -303,7 +303,9 @@ create function pg_temp.faults() returns table (rule text, object text) language
     union all
     select 'rights of whole rows', c.oid::regclass::text, format('%s may %s', r.rolname, lower(x.privilege_type))
     from pg_class c cross join lateral aclexplode(c.relacl) x join pg_temp.api_roles() r on r.oid = x.grantee
-    where c.relnamespace in ('lab'::regnamespace, 'lab_data'::regnamespace) and x.privilege_type in ('INSERT', 'UPDATE')
+    where (c.relnamespace in ('lab'::regnamespace, 'lab_data'::regnamespace) and x.privilege_type in ('INSERT', 'UPDATE'))
+       -- A column that a table gains is not the client's until it is exposed.
+       or (c.relnamespace = 'lab_data'::regnamespace and x.privilege_type = 'SELECT')
     -- What a table does not allow, its view does not offer; a row is deleted by marking it.
     union all
     select 'rights beyond the table', v.oid::regclass::text, format('%s may %s the view', r.rolname, y.verb)
